@@ -1,0 +1,1 @@
+"""The Faust worker: raw lines in, alerts out."""

@@ -1,0 +1,1 @@
+"""Benchmarks: accuracy, throughput, faults. Truth lives here."""

@@ -1,0 +1,1 @@
+"""What agent and trainer both need of Kafka: client settings, artifact store, model registry, topics."""

@@ -1,0 +1,17 @@
+"""A line that came after its window had been emitted."""
+
+from schemas.codec import Record
+
+
+class LateLine(Record, frozen=True, kw_only=True):
+    """Where the late line is and how late it was; times in milliseconds since the epoch."""
+
+    system: str
+    key: str
+    topic: str
+    partition: int
+    offset: int
+    event_time_ms: int
+    watermark_ms: int
+    template_id: str
+    text: str

@@ -1,0 +1,1 @@
+"""The training job: replay, parse, window, route, meta-learn, label, distil, evaluate, publish."""

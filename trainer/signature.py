@@ -1,0 +1,74 @@
+"""The trainer's view of a corpus: one row a distinct window, never one a line (design `recipe.md` 1)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+Runs = tuple[tuple[str, int], ...]
+"""A window as run-length coded event ids, in order: ((event id, how often in a row), …)."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A distinct run-length sequence of a corpus.
+
+    Attributes:
+        id: 16 hex digits, hash of `runs`.
+        runs: the sequence.
+        windows: how many windows of the corpus have it.
+        example_window_ids: ids of the first windows that have it, at most 64.
+        label: source corpora only: share of its windows that are anomalous, 0.0 to 1.0; None for a target, always.
+    """
+
+    id: str
+    runs: Runs
+    windows: int
+    example_window_ids: tuple[str, ...] = ()
+    label: float | None = None
+
+    def counts(self) -> dict[str, int]:
+        """How often each event stands in the window."""
+        counts: dict[str, int] = {}
+        for event_id, run in self.runs:
+            counts[event_id] = counts.get(event_id, 0) + run
+        return counts
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All windows of one system, reduced to distinct sequences.
+
+    Attributes:
+        system: name of the system.
+        texts: template (or masked line, for lines that matched none) of every event id in the signatures.
+        signatures: distinct sequences, in order of first appearance.
+        lines, unreadable_lines: lines read, and lines skipped because they hold nothing readable.
+    """
+
+    system: str
+    texts: Mapping[str, str]
+    signatures: Sequence[Signature]
+    lines: int
+    unreadable_lines: int = 0
+    offset_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> int:
+        """Number of windows, duplicates counted."""
+        return sum(signature.windows for signature in self.signatures)
+
+
+@dataclass(frozen=True)
+class LabelGroup:
+    """Signatures that get one label together: equal under the finest view that fits the labelling budget.
+
+    Attributes:
+        id: 16 hex digits.
+        view: `sequence`, `counts8`, `counts3` or `set`.
+        members: indices into `Corpus.signatures`, most frequent first.
+        windows: windows of all members.
+    """
+
+    id: str
+    view: str
+    members: tuple[int, ...]
+    windows: int
