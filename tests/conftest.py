@@ -1,9 +1,12 @@
 """Fixtures that every package's tests may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -18,3 +21,19 @@ def shared_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Bootstrap servers of one real Apache Kafka for all tests; without it they skip loudly, and fail under CI=true."""
+    try:
+        broker = LocalKafka().start()
+    except KafkaUnavailable as error:
+        message = f"tests on a real Kafka are left out: {error}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    try:
+        yield broker.bootstrap_servers
+    finally:
+        broker.stop()

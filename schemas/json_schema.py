@@ -1,0 +1,46 @@
+"""JSON Schema of every record, for consumers in other languages: `python -m schemas.json_schema` writes `schemas/json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from schemas.alert import Alert
+from schemas.closed_window import ClosedWindow
+from schemas.codec import Record
+from schemas.late_line import LateLine
+from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
+from schemas.template_record import TemplateRecord
+
+FOLDER = Path(__file__).parent / "json"
+KINDS: dict[str, type[Record]] = {
+    "alert": Alert,
+    "closed-window": ClosedWindow,
+    "late-line": LateLine,
+    "model-alias": ModelAlias,
+    "model-pointer": ModelPointer,
+    "model-status": ModelStatus,
+    "template": TemplateRecord,
+}
+
+
+def file_name(name: str) -> str:
+    """File name of a record's schema, with the version of the contract."""
+    return f"{name}-{KINDS[name].MAJOR}-0-0.json"
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """JSON Schema documents by file name; unknown fields stay allowed, as readers ignore them."""
+    return {file_name(name): msgspec.json.schema(kind) for name, kind in KINDS.items()}
+
+
+def main() -> None:
+    """Write the documents."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, document in documents().items():
+        (FOLDER / name).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
