@@ -19,7 +19,9 @@ class _Frozen(BaseModel):
 class WindowSpec(_Frozen):
     """How lines become windows (design `streaming.md`, Windows; paper section II for `count`)."""
 
-    kind: Literal["session", "tumbling", "count"] = "session"
+    kind: Literal["session", "tumbling", "count"] = Field(
+        default="session", description="by gaps between lines of a key, by buckets of time, by number of lines"
+    )
     idle_seconds: float = Field(default=21_600.0, gt=0, description="session: event-time gap that ends it")
     size_seconds: float = Field(default=60.0, gt=0, description="tumbling: length of a bucket of event time")
     max_lines: int = Field(default=512, ge=1, le=10_000, description="lines after which a window is cut; N for `count`")
@@ -53,14 +55,28 @@ class SystemSpec(_Frozen):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    format: Literal["auto", "raw", "json"] = "auto"
-    layout: Literal["plain", "loghub-hdfs", "loghub-bgl", "loghub-openstack", "custom"] = "plain"
-    line_pattern: str | None = Field(default=None, max_length=1000)
-    time_format: str | None = Field(default=None, max_length=64)
-    message_fields: tuple[str, ...] = ("message", "log", "MESSAGE", "msg")
-    time_fields: tuple[str, ...] = ("@timestamp", "timestamp", "time", "ts")
+    format: Literal["auto", "raw", "json"] = Field(
+        default="auto", description="the message's envelope; auto: JSON when it starts with {"
+    )
+    layout: Literal["plain", "loghub-hdfs", "loghub-bgl", "loghub-openstack", "custom"] = Field(
+        default="plain", description="shape of the text inside; custom takes line_pattern"
+    )
+    line_pattern: str | None = Field(
+        default=None, max_length=1000, description="regular expression with groups message and maybe time and key"
+    )
+    time_format: str | None = Field(
+        default=None, max_length=64, description="epoch_s, epoch_ms, iso or strptime directives, read as UTC"
+    )
+    message_fields: tuple[str, ...] = Field(
+        default=("message", "log", "MESSAGE", "msg"), description="JSON fields that hold the line; the first found"
+    )
+    time_fields: tuple[str, ...] = Field(
+        default=("@timestamp", "timestamp", "time", "ts"), description="JSON fields that hold the event time"
+    )
     key_field: str | None = Field(default=None, description="JSON field (dots descend) that holds the key")
-    key_pattern: str | None = Field(default=None, max_length=500)
+    key_pattern: str | None = Field(
+        default=None, max_length=500, description="regular expression that finds keys in the text: its group 1, or all"
+    )
     window: WindowSpec = WindowSpec()
     masks: tuple[MaskRule, ...] = ()
     max_line_bytes: int = Field(default=8_192, ge=64, le=1_048_576, description="longer lines are cut here and flagged")

@@ -1,0 +1,293 @@
+"""The model artifact: `manifest.json`, `model.safetensors`, `templates.json`; packed, verified, kept in a folder.
+
+Nothing in it runs code when read. The id of an artifact is the hash of its manifest, and the manifest names the hash of
+each other file; the bytes that are hashed are the bytes that are loaded. Before a model may serve it re-scores its own
+golden windows.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import safetensors.numpy
+from pydantic import ValidationError
+
+from detector.contents import (
+    MANIFEST,
+    NETWORK_PREFIX,
+    TEMPLATES,
+    WEIGHTS,
+    WORD_VECTORS,
+    read_embedder,
+    read_network,
+    read_tensors,
+    read_vocabulary,
+)
+from detector.embedding import Embedder
+from detector.errors import ArtifactError
+from detector.folders import MAX_BYTES, read_folder, write_folder
+from detector.manifest import (
+    Calibration,
+    FileEntry,
+    GoldenWindow,
+    Lineage,
+    Manifest,
+    NetworkShape,
+    TemplateEntry,
+    Vocabulary,
+)
+from detector.model import DetectionModel, TemplateInfo
+from detector.network import SmallModel
+from detector.scoring import Runs, Scorer
+from detector.system import SystemSpec
+from detector.templates import template_id
+from schemas.chunks import sha256_of
+from schemas.codec import decode, encode
+from schemas.errors import RecordError
+
+__all__ = [
+    "MANIFEST",
+    "MAX_BYTES",
+    "DetectionModel",
+    "TemplateInfo",
+    "pack",
+    "read_folder",
+    "read_manifest",
+    "unpack",
+    "write_folder",
+]
+
+_GOLDEN_TOLERANCE = 1e-4
+_MAX_HIDDEN = 4_096
+_MAX_EVENT_DIM = 16_384
+
+
+def pack(
+    *,
+    spec: SystemSpec,
+    templates: Sequence[TemplateInfo],
+    source_texts: Sequence[str],
+    embedder: Embedder,
+    network: SmallModel,
+    labeller: str,
+    created_ms: int,
+    golden_runs: Sequence[Runs],
+    general_cosine: float = 0.5,
+    threshold: float = 0.5,
+    temperature: float = 1.0,
+    bias: float = 0.0,
+    source_system: str = "",
+    metrics: Mapping[str, float] | None = None,
+    transfer_readiness: float | None = None,
+    lineage: Lineage | None = None,
+) -> dict[str, bytes]:
+    """The files of an artifact, ready to be stored; the same arguments give the same bytes.
+
+    Args:
+        spec: the target system, as the trainer cut its windows.
+        templates: the target's frozen templates; ids must be those of their texts.
+        source_texts: templates of the source system, to explain alerts with.
+        embedder: makes the event vectors, with the IDF that is frozen with the model.
+        network: trained, of the embedder's width.
+        labeller: who gave the target's labels.
+        created_ms: wall clock; an argument, so that equal trainings give equal bytes.
+        golden_runs: windows of `templates` whose scores any loader must reproduce; a few dozen of all kinds.
+        general_cosine: similarity to the source from which an event counts as general knowledge.
+        threshold: probability from which a window is anomalous.
+        temperature: above 0; divides the logit.
+        bias: is added to the divided logit.
+        source_system: name of the mature system.
+        metrics: figures of the training; a figure that is not finite is refused.
+        transfer_readiness: agreement with the labeller on the audited part; None without an audit.
+        lineage: offsets, seeds and library versions.
+
+    Raises:
+        ArtifactError: the parts would not make an artifact that loads.
+    """
+    tensors = {NETWORK_PREFIX + name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    word_vectors = embedder.word_vectors
+    if word_vectors is not None:
+        tensors[WORD_VECTORS] = word_vectors.rows
+    vocabulary = Vocabulary(
+        templates=tuple(_entry(info) for info in templates),
+        source_texts=tuple(source_texts),
+        idf=embedder.idf,
+        unseen_idf=embedder.unseen_idf,
+        word_vectors=word_vectors.vocabulary if word_vectors else (),
+    )
+    contents = {
+        WEIGHTS: safetensors.numpy.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}),
+        TEMPLATES: encode(vocabulary),
+    }
+    manifest = Manifest(
+        files={name: FileEntry(sha256_of(content), len(content)) for name, content in contents.items()},
+        system=spec.name,
+        created_ms=created_ms,
+        spec=spec.model_dump(mode="json"),
+        spec_fingerprint=spec.fingerprint(),
+        network=NetworkShape(event_dim=network.event_dim, hidden=network.hidden, attention=network.attention),
+        embedding=embedder.provider,
+        calibration=Calibration(temperature=temperature, bias=bias),
+        threshold=threshold,
+        general_cosine=general_cosine,
+        labeller=labeller,
+        source_system=source_system,
+        metrics=dict(metrics or {}),
+        transfer_readiness=transfer_readiness,
+        lineage=lineage or Lineage(),
+    )
+    _check_numbers(manifest)
+    draft = _assembled(manifest, contents, "", 0)
+    if tuple(info.id for info in draft.templates) != tuple(info.id for info in templates):
+        raise ArtifactError("templates must carry the id of their text, got another: make ids with template_id(text)")
+    if not golden_runs:
+        raise ArtifactError("golden_runs must be at least one window, got none: pass windows of the training corpus")
+    scores = Scorer(draft).score(golden_runs, {})
+    golden = tuple(GoldenWindow(tuple(runs), float(score)) for runs, score in zip(golden_runs, scores, strict=True))
+    return {MANIFEST: encode(msgspec.structs.replace(manifest, golden=golden)), **contents}
+
+
+def unpack(
+    files: Mapping[str, bytes], expected_sha256: str | None = None, max_bytes: int = MAX_BYTES, *, version: int = 0
+) -> DetectionModel:
+    """The model in an artifact's files, verified.
+
+    Args:
+        files: content by name, as `read_folder` and `detector.stores.load_artifact` give it.
+        expected_sha256: the artifact's id, where a pointer named one.
+        max_bytes: more than this is refused before any of it is parsed.
+        version: the pointer's version.
+
+    Raises:
+        ArtifactError: the artifact is incomplete, altered, too large, not finite, of the wrong shape, or does not score
+            as it did when it was made. The message says which.
+    """
+    size = sum(map(len, files.values()))
+    if size > max_bytes:
+        raise ArtifactError(f"artifact must be at most {max_bytes} bytes, got {size}: raise the limit or train smaller")
+    if MANIFEST not in files:
+        raise ArtifactError(f"artifact must hold {MANIFEST}, got {sorted(files)}: fetch it again")
+    sha256 = sha256_of(files[MANIFEST])
+    if expected_sha256 is not None and sha256 != expected_sha256:
+        raise ArtifactError(f"{MANIFEST} must hash to {expected_sha256}, got {sha256}: fetch it again")
+    manifest = read_manifest(files[MANIFEST])
+    _check_files(manifest, files)
+    model = _assembled(manifest, files, sha256, version)
+    _check_golden(model)
+    return model
+
+
+def read_manifest(payload: bytes) -> Manifest:
+    """The manifest in its bytes, its numbers checked; nothing else of the artifact is.
+
+    Raises:
+        ArtifactError: it is no manifest, or one of a release that this one cannot read.
+    """
+    try:
+        manifest = decode(payload, Manifest)
+    except RecordError as error:
+        raise ArtifactError(f"{MANIFEST} must be a model manifest: {error}") from error
+    if set(manifest.files) != {WEIGHTS, TEMPLATES}:
+        raise ArtifactError(f"{MANIFEST} must name {WEIGHTS} and {TEMPLATES}, got {sorted(manifest.files)}")
+    _check_numbers(manifest)
+    return manifest
+
+
+def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    missing, extra = set(manifest.files) - set(files), set(files) - set(manifest.files) - {MANIFEST}
+    if missing or extra:
+        raise ArtifactError(
+            f"artifact must hold {sorted(manifest.files)} and no more, got missing {sorted(missing)}, "
+            f"extra {sorted(extra)}: fetch it again"
+        )
+    for name, entry in manifest.files.items():
+        if len(files[name]) != entry.bytes:
+            raise ArtifactError(f"{name} must be {entry.bytes} bytes, got {len(files[name])}: it was cut or altered")
+        if sha256_of(files[name]) != entry.sha256:
+            raise ArtifactError(f"{name} must hash to {entry.sha256}, got {sha256_of(files[name])}: it was altered")
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    numbers = {
+        "threshold": manifest.threshold,
+        "temperature": manifest.calibration.temperature,
+        "bias": manifest.calibration.bias,
+        "general_cosine": manifest.general_cosine,
+        "transfer_readiness": manifest.transfer_readiness or 0.0,
+        **{f"metrics.{name}": value for name, value in manifest.metrics.items()},
+    }
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise ArtifactError(f"{name} must be finite, got {value}: train again")
+    if manifest.calibration.temperature <= 0:
+        raise ArtifactError(f"temperature must be above 0, got {manifest.calibration.temperature}: train again")
+    if not 0 <= manifest.threshold <= 1:
+        raise ArtifactError(f"threshold must be between 0 and 1, got {manifest.threshold}: train again")
+    shape = manifest.network
+    if not (1 <= shape.hidden <= _MAX_HIDDEN and 1 <= shape.event_dim <= _MAX_EVENT_DIM):
+        raise ArtifactError(f"network must be of sensible size, got hidden {shape.hidden}, event_dim {shape.event_dim}")
+
+
+def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, version: int) -> DetectionModel:
+    try:
+        spec = SystemSpec.model_validate(manifest.spec)
+    except ValidationError as error:
+        raise ArtifactError(f"spec must be a system's settings, got: {error}") from error
+    if spec.fingerprint() != manifest.spec_fingerprint or spec.name != manifest.system:
+        raise ArtifactError("spec must have the system name and fingerprint that the manifest says: train again")
+    vocabulary = read_vocabulary(files[TEMPLATES])
+    tensors = read_tensors(files[WEIGHTS])
+    embedder = read_embedder(vocabulary, tensors.pop(WORD_VECTORS, None))
+    if embedder.dim != manifest.network.event_dim or embedder.provider != manifest.embedding:
+        raise ArtifactError(
+            f"event vectors must be {manifest.embedding} of width {manifest.network.event_dim}, "
+            f"got {embedder.provider} of width {embedder.dim}"
+        )
+    return DetectionModel(
+        name=manifest.system,
+        version=version,
+        sha256=sha256,
+        spec_fingerprint=manifest.spec_fingerprint,
+        masks=spec.masks,
+        templates=tuple(
+            TemplateInfo(template_id(entry.text), entry.text, entry.count, entry.source_cosine, entry.nearest_source)
+            for entry in vocabulary.templates
+        ),
+        source_texts=vocabulary.source_texts,
+        embedder=embedder,
+        network=read_network(manifest.network, tensors),
+        threshold=manifest.threshold,
+        temperature=manifest.calibration.temperature,
+        bias=manifest.calibration.bias,
+        labeller=manifest.labeller,
+        manifest=manifest,
+    )
+
+
+def _entry(info: TemplateInfo) -> TemplateEntry:
+    return TemplateEntry(
+        text=info.text,
+        count=info.count,
+        source_cosine=float(info.source_cosine),
+        nearest_source=info.nearest_source,
+    )
+
+
+def _check_golden(model: DetectionModel) -> None:
+    golden = model.manifest.golden
+    if not golden:
+        raise ArtifactError("golden windows must be at least one, got none: train again")
+    known = {info.id for info in model.templates}
+    unknown = {event_id for window in golden for event_id, _ in window.runs} - known
+    if unknown:
+        raise ArtifactError(f"golden windows must hold the model's own templates, got {min(unknown)}")
+    if not all(run > 0 for window in golden for _, run in window.runs):
+        raise ArtifactError("golden windows must have runs of at least one line")
+    scores = Scorer(model).score([window.runs for window in golden], {})
+    for index, (window, score) in enumerate(zip(golden, scores, strict=True)):
+        if not abs(window.score - score) <= _GOLDEN_TOLERANCE:
+            raise ArtifactError(
+                f"golden window {index} must score {window.score:.6f}, got {score:.6f}: this release does not compute "
+                "what the trainer computed; run agent and trainer of one release"
+            )

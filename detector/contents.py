@@ -1,0 +1,96 @@
+"""The files beside an artifact's manifest: templates, words and tensors, and the embedder and network they make."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+import torch
+
+from detector.embedding import Embedder, WordVectors
+from detector.errors import ArtifactError
+from detector.manifest import NetworkShape, Vocabulary
+from detector.network import SmallModel
+
+MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+TEMPLATES = "templates.json"
+NETWORK_PREFIX = "network."
+WORD_VECTORS = "word_vectors"
+
+Tensors: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+
+
+def read_vocabulary(content: bytes) -> Vocabulary:
+    """What the bytes of `templates.json` say, if they are that file.
+
+    Raises:
+        ArtifactError: they do not.
+    """
+    try:
+        vocabulary = msgspec.json.decode(content, type=Vocabulary)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{TEMPLATES} must hold templates, source templates and idf: {error}") from error
+    texts = [entry.text for entry in vocabulary.templates]
+    if len(set(texts)) != len(texts):
+        raise ArtifactError(f"{TEMPLATES} must name each template once, got one twice: train again")
+    if not texts:
+        raise ArtifactError(f"{TEMPLATES} must name at least one template, got none: train on more lines")
+    return vocabulary
+
+
+def read_tensors(content: bytes) -> dict[str, npt.NDArray[np.float32]]:
+    """Finite float32 tensors by name, if the bytes are safetensors of those.
+
+    Raises:
+        ArtifactError: they do not.
+    """
+    try:
+        tensors: dict[str, npt.NDArray[np.float32]] = safetensors.numpy.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{WEIGHTS} must be safetensors, got {len(content)} other bytes: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            raise ArtifactError(f"tensor {name} must be float32, got {tensor.dtype}")
+        if not np.isfinite(tensor).all():
+            raise ArtifactError(f"tensor {name} must be finite, got NaN or infinity: train again")
+    return tensors
+
+
+def read_embedder(vocabulary: Vocabulary, rows: npt.NDArray[np.float32] | None) -> Embedder:
+    """The embedder that weights and word vectors make, if they fit each other.
+
+    Raises:
+        ArtifactError: they do not.
+    """
+    if rows is None and not vocabulary.word_vectors:
+        return Embedder(vocabulary.idf, vocabulary.unseen_idf)
+    try:
+        vectors = WordVectors(vocabulary.word_vectors, np.zeros((0, 0), np.float32) if rows is None else rows)
+    except ValueError as error:
+        raise ArtifactError(f"tensor {WORD_VECTORS} must fit the words of {TEMPLATES}: {error}") from error
+    return Embedder(vocabulary.idf, vocabulary.unseen_idf, vectors)
+
+
+def read_network(shape: NetworkShape, tensors: Tensors) -> SmallModel:
+    """The network, ready to score, if the tensors have exactly its names and shapes.
+
+    Raises:
+        ArtifactError: they do not.
+    """
+    with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
+        network = SmallModel(shape.event_dim, shape.hidden, shape.attention)
+    expected = {NETWORK_PREFIX + name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != expected:
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise ArtifactError(
+            f"tensors must have the names and shapes of the network, got {wrong[0]} of {found.get(wrong[0])}, "
+            f"expected {expected.get(wrong[0])}"
+        )
+    state = {name.removeprefix(NETWORK_PREFIX): torch.tensor(tensor) for name, tensor in tensors.items()}
+    network.load_state_dict(state, assign=True)
+    return network.eval()

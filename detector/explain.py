@@ -1,0 +1,78 @@
+"""Why a window scores as it does: what each event carries, what it resembles, whose knowledge it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from detector.scoring import Runs, Scorer, merged
+
+Knowledge = Literal["general", "proprietary"]
+
+_MAX_EVENTS = 64
+_TIE = 1e-9  # cosines that differ by less are the same number computed twice (method.md 5.2)
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """An event of the window and what it carries.
+
+    Attributes:
+        contribution: score of the window minus its score without this event; negative when the event speaks against.
+        novel: the model has no template for it.
+        count: lines of it in the window.
+    """
+
+    event_id: str
+    text: str
+    contribution: float
+    novel: bool
+    count: int
+
+
+@dataclass(frozen=True)
+class NearestSource:
+    """The source system's event that the strongest evidence is most like."""
+
+    text: str
+    cosine: float
+
+
+def explain(
+    scorer: Scorer, runs: Runs, texts: Mapping[str, str], limit: int = 5
+) -> tuple[list[Contribution], NearestSource | None, Knowledge]:
+    """Contributions, strongest first, at most `limit`; the nearest source event of the strongest; whose knowledge.
+
+    Each event is left out once and all these windows are scored together. Knowledge is `general` when even the event
+    least like the source is above the model's boundary (paper section III-B), else `proprietary`. Of a window with more
+    than 64 distinct events, those least like the source are tried.
+
+    Raises:
+        DetectorError: an event id is neither the model's nor in `texts`.
+    """
+    model = scorer.model
+    resolved = merged([(scorer.resolve(event_id, texts), run) for event_id, run in runs])
+    counts: dict[str, int] = {}
+    for event_id, run in resolved:
+        counts[event_id] = counts.get(event_id, 0) + run
+    if not counts:
+        return [], None, "general"
+    known = model.template_by_id
+    text_of = {event_id: known[event_id].text if event_id in known else texts[event_id] for event_id in counts}
+    sources = {event_id: model.nearest_source(event_id, text_of[event_id]) for event_id in counts}
+    tried = sorted(counts, key=lambda event_id: (sources[event_id][1], event_id))[:_MAX_EVENTS]
+    without = [merged([step for step in resolved if step[0] != event_id]) for event_id in tried]
+    # Such windows do not occur in the stream; they would only push real ones out of the cache.
+    whole, *rest = scorer.score([resolved, *without], texts, remember=False)
+    contributions = [
+        Contribution(event_id, text_of[event_id], float(whole - score), event_id not in known, counts[event_id])
+        for event_id, score in zip(tried, rest, strict=True)
+    ]
+    contributions.sort(key=lambda found: (-found.contribution, found.event_id))
+    text, cosine = sources[contributions[0].event_id]
+    bottleneck = min(cosine for _, cosine in sources.values())
+    general = bottleneck >= model.manifest.general_cosine - _TIE
+    return (
+        contributions[:limit],
+        NearestSource(text, cosine) if text else None,
+        "general" if general else "proprietary",
+    )

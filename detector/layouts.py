@@ -1,0 +1,101 @@
+"""Layouts: where in a line the message, the time and the key stand (paper section IV-A; Loghub's formats).
+
+What is not the message (time stamp, component, level, and above all BGL's label) never reaches the text that is
+parsed, else a model would learn to read labels.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detector.system import SystemSpec
+from detector.times import TimeReader, time_reader
+
+# With possessive quantifiers (++, *+) a line that does not fit is given up in linear time.
+_HDFS = re.compile(r"(?P<time>\d{6} \d{6}) \S++ \S++ \S++ ?(?P<message>.*)", re.DOTALL)
+_BGL = re.compile(
+    r"(?P<label>\S++ )??(?P<time>\d{9,11}) \d{4}\.\d\d\.\d\d (?P<key>\S++) \S++ \S++ \S++ \S++ \S++"
+    r"(?: (?P<message>.*))?",
+    re.DOTALL,
+)
+_OPENSTACK = re.compile(
+    r"\s*+(?:\S++ )??(?:(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?) (?:\d++ )?)?"
+    r"(?:DEBUG|TRACE|INFO|AUDIT|WARN|WARNING|ERROR|CRITICAL|FATAL) [\w.-]++ \[[^\]]*+\] ?(?P<message>.*)",
+    re.DOTALL,
+)
+_BLOCK = re.compile(r"blk_-?\d++")
+_INSTANCE = re.compile(
+    r"(?:\[instance: |/servers/)([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-zA-Z-])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A line taken apart.
+
+    Attributes:
+        message: what is parsed into an event; the whole line where the layout does not fit.
+        searchable: where a key pattern is looked for: the line without a label.
+        time_ms: time in the line, if it holds one that can be read.
+        key: key that stands at a place of its own, or "".
+    """
+
+    message: str
+    searchable: str
+    time_ms: int | None
+    key: str
+
+
+Layout = Callable[[str, int], Laid]
+
+
+def layout_of(spec: SystemSpec) -> Layout:
+    """The function that takes a line of a system, and its record's time stamp, apart."""
+    if spec.layout == "loghub-hdfs":
+        return _by_pattern(_HDFS, time_reader("%y%m%d %H%M%S"))
+    if spec.layout == "loghub-bgl":
+        return _by_pattern(_BGL, time_reader("epoch_s"))
+    if spec.layout == "loghub-openstack":
+        return _by_pattern(_OPENSTACK, time_reader("iso"))
+    if spec.layout == "custom":
+        assert spec.line_pattern is not None
+        return _by_pattern(re.compile(spec.line_pattern), time_reader(spec.time_format))
+    return lambda line, _: Laid(line, line, None, "")
+
+
+def key_pattern_of(spec: SystemSpec) -> re.Pattern[str] | None:
+    """The pattern that finds keys anywhere in a line: the system's own, else its layout's."""
+    if spec.key_pattern is not None:
+        return re.compile(spec.key_pattern)
+    return {"loghub-hdfs": _BLOCK, "loghub-openstack": _INSTANCE}.get(spec.layout)
+
+
+def has_own_key(spec: SystemSpec) -> bool:
+    """Whether the layout's own key (BGL's node) counts: a key pattern of the system takes its place."""
+    return spec.layout == "custom" or spec.key_pattern is None
+
+
+def find_keys(pattern: re.Pattern[str], text: str) -> Sequence[str]:
+    """Every key in a text, in order: the pattern's group 1, or all of it."""
+    if pattern.groups == 0:
+        return pattern.findall(text)
+    return [found[1] for found in pattern.finditer(text) if found[1]]
+
+
+def _by_pattern(pattern: re.Pattern[str], read_time: TimeReader) -> Layout:
+    groups = pattern.groupindex
+
+    def lay(line: str, record_time_ms: int) -> Laid:
+        found = pattern.match(line)
+        if found is None or (found["message"] is None and "label" not in groups):
+            return Laid(line, line, None, "")
+        time_text = found["time"] if "time" in groups else None
+        start = found.end("label") if "label" in groups and found["label"] else 0
+        return Laid(
+            message=(found["message"] or "").strip(),
+            searchable=line[start:],
+            time_ms=None if time_text is None else read_time(time_text, record_time_ms),
+            key=(found["key"] or "") if "key" in groups else "",
+        )
+
+    return lay

@@ -1,0 +1,110 @@
+"""The manifest of a model artifact: what the model is, which bytes belong to it, and how it may prove itself.
+
+The artifact's id is the SHA-256 of the manifest's bytes; the manifest names the hash and size of every other file.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from schemas.codec import Record
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """Hash and size that a file of the artifact must have."""
+
+    sha256: str
+    bytes: int
+
+
+class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Arguments of `detector.network.SmallModel`."""
+
+    event_dim: int
+    hidden: int
+    attention: Literal["bounded", "unbounded"] = "bounded"
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """From the network's logit to a probability: sigmoid(logit / temperature + bias)."""
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+
+class GoldenWindow(msgspec.Struct, frozen=True):
+    """A window of the model's own templates and the score it had when the artifact was made."""
+
+    runs: tuple[tuple[str, int], ...]
+    score: float
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the model comes from.
+
+    Attributes:
+        source_offsets, target_offsets: first and last offset (or line) read, by `topic/partition` (or file).
+        seeds: seed of each random choice, by name.
+        libraries: versions of the libraries that trained it, by name.
+    """
+
+    source_offsets: dict[str, tuple[int, int]] = {}
+    target_offsets: dict[str, tuple[int, int]] = {}
+    seeds: dict[str, int] = {}
+    libraries: dict[str, str] = {}
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """`manifest.json`. The version is not in it: the pointer on the models topic gives one.
+
+    Attributes:
+        files: every other file of the artifact.
+        spec: the `SystemSpec` as JSON; `spec_fingerprint` its fingerprint.
+        threshold: calibrated probability from which a window is anomalous.
+        general_cosine: similarity to the source from which an event counts as general knowledge.
+        labeller: who gave the target's labels: `heuristic`, a model's name, `recorded`.
+        metrics: label-free figures of the training.
+        transfer_readiness: agreement of the source-only model with the labeller on the audited part; None: no audit.
+    """
+
+    MAJOR: ClassVar[int] = 1
+
+    files: dict[str, FileEntry]
+    system: str
+    created_ms: int
+    spec: dict[str, Any]
+    spec_fingerprint: str
+    network: NetworkShape
+    embedding: str
+    calibration: Calibration = Calibration()
+    threshold: float = 0.5
+    general_cosine: float = 0.5
+    labeller: str = ""
+    source_system: str = ""
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    transfer_readiness: float | None = None
+    lineage: Lineage = Lineage()
+    golden: tuple[GoldenWindow, ...] = ()
+
+
+class TemplateEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A template in `templates.json`; its id is not stored, since it follows from the text."""
+
+    text: str
+    count: int = 0
+    source_cosine: float = 0.0
+    nearest_source: str = ""
+
+
+class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
+    """`templates.json`: the target's templates, the source's, and the weights of words.
+
+    Attributes:
+        word_vectors: words in the order of the tensor `word_vectors`; empty without pre-trained vectors.
+    """
+
+    templates: tuple[TemplateEntry, ...]
+    source_texts: tuple[str, ...]
+    idf: dict[str, float]
+    unseen_idf: float
+    word_vectors: tuple[str, ...] = ()

@@ -1,0 +1,90 @@
+"""A loaded model artifact: everything that scoring and explaining need, nothing of how it was stored."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from detector.embedding import Embedder, Float32
+from detector.manifest import Manifest
+from detector.network import SmallModel
+from detector.system import MaskRule
+from detector.templates import Template, TemplateMatcher
+
+
+@dataclass(frozen=True)
+class TemplateInfo:
+    """A template the model was trained with.
+
+    Attributes:
+        id: `detector.templates.template_id` of `text`.
+        count: lines of it in the training corpus.
+        source_cosine: cosine to the most similar event of the source system.
+        nearest_source: text of that event; empty when there is none.
+    """
+
+    id: str
+    text: str
+    count: int = 0
+    source_cosine: float = 0.0
+    nearest_source: str = ""
+
+
+@dataclass(frozen=True)
+class DetectionModel:
+    """A model as it serves.
+
+    Attributes:
+        name: the system it is for.
+        version: the pointer's version; 0 when loaded without a pointer.
+        sha256: hash of the manifest's bytes.
+        threshold: probability from which (`>=`) a window is anomalous.
+        temperature, bias: calibrated logit = logit / temperature + bias.
+    """
+
+    name: str
+    version: int
+    sha256: str
+    spec_fingerprint: str
+    masks: tuple[MaskRule, ...]
+    templates: tuple[TemplateInfo, ...]
+    source_texts: tuple[str, ...]
+    embedder: Embedder
+    network: SmallModel
+    threshold: float
+    temperature: float
+    bias: float
+    labeller: str
+    manifest: Manifest
+
+    @cached_property
+    def matcher(self) -> TemplateMatcher:
+        """Maps masked lines to the model's templates; built once."""
+        return TemplateMatcher(Template(info.id, info.text) for info in self.templates)
+
+    @cached_property
+    def template_by_id(self) -> dict[str, TemplateInfo]:
+        """Templates by id."""
+        return {info.id: info for info in self.templates}
+
+    @cached_property
+    def source_vectors(self) -> Float32:
+        """Event vectors of the source system's templates, float32 [source events, D]."""
+        return self.embedder.embed_all(self.source_texts)
+
+    def nearest_source(self, event_id: str, text: str) -> tuple[str, float]:
+        """The source event most like an event, and its cosine; ("", 0.0) when there is no source or no word."""
+        info = self.template_by_id.get(event_id)
+        if info is not None:
+            return info.nearest_source, info.source_cosine
+        if not self.source_texts:
+            return "", 0.0
+        return nearest(self.embedder.embed(text), self.source_vectors, self.source_texts)
+
+
+def nearest(vector: Float32, table: Float32, texts: tuple[str, ...]) -> tuple[str, float]:
+    """The text whose unit vector has the largest cosine with `vector`, and that cosine; ("", 0.0) for no likeness."""
+    cosines = table.astype(np.float64) @ vector.astype(np.float64)
+    best = int(np.argmax(cosines))
+    cosine = float(min(1.0, cosines[best]))
+    return (texts[best], cosine) if cosine > 0 else ("", 0.0)

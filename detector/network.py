@@ -1,0 +1,132 @@
+"""The small model: one bidirectional GRU over the runs of a window, with pools that see presence and counts.
+
+A window is run-length coded: step t is an event and how often it stood in a row. Order is seen by the GRU, a missing or
+unusual step by its states, presence by the maximum over events, amounts by soft counters, and all of it after one
+projection of the event vectors, which serving computes once a template and not once a line (design `recipe.md` 3,
+`method.md` 6, `accuracy.md` 4).
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+Attention = Literal["bounded", "unbounded"]
+MAX_RUNS = 512
+
+
+class Extractor(nn.Module):
+    """Windows to features; `SmallModel.extractor`, apart so that meta-learning can call it with other parameters.
+
+    Args:
+        event_dim: width D of an event vector.
+        hidden: width H of the GRU in each direction, and of the event projection.
+        attention: `bounded` puts scores through tanh as the paper does, which makes it nearly a mean; `unbounded`
+            divides by the root of the width and lets one event take all.
+    """
+
+    def __init__(self, event_dim: int, hidden: int, attention: Attention) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.attention = attention
+        self.project = nn.Linear(event_dim, hidden)
+        self.gru = nn.GRU(hidden + 1, hidden, batch_first=True, bidirectional=True)
+        self.attend = nn.Linear(2 * hidden, 1)
+        self.count = nn.Linear(hidden, hidden)
+        self.width = 6 * hidden + 2
+
+    def forward(self, vectors: Tensor, run_lengths: Tensor, lengths: Tensor) -> Tensor:
+        """Features [B, F] of windows given as event vectors [B, T, D], run lengths [B, T] and numbers of runs [B]."""
+        return self.encode(self.project(vectors), run_lengths, lengths)
+
+    def encode(self, projected: Tensor, run_lengths: Tensor, lengths: Tensor) -> Tensor:
+        """The same from vectors that went through `project`, [B, T, H]."""
+        runs = run_lengths.to(projected.dtype)
+        steps = torch.cat([projected, torch.log1p(runs).unsqueeze(-1)], dim=-1)
+        # Packed, the backward direction starts at a window's own end, so its result does not depend on its batch.
+        packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=projected.shape[1])
+        inside = torch.arange(projected.shape[1], device=lengths.device)[None, :] < lengths[:, None]
+        outside = ~inside.unsqueeze(-1)
+        scores = self.attend(states).squeeze(-1)
+        scores = torch.tanh(scores) if self.attention == "bounded" else scores / sqrt(states.shape[-1])
+        weights = torch.softmax(scores.masked_fill(~inside, -torch.inf), dim=1)
+        counters = torch.relu(self.count(projected)) * (runs * inside).unsqueeze(-1)
+        lines = (runs * inside).sum(dim=1, keepdim=True)
+        parts = (
+            (weights.unsqueeze(-1) * states).sum(dim=1),
+            states.masked_fill(outside, -torch.inf).amax(dim=1),
+            torch.tanh(projected).masked_fill(outside, -torch.inf).amax(dim=1),
+            torch.log1p(counters.sum(dim=1)),
+            torch.log1p(lines) / 4,
+            torch.log1p(lengths.to(projected.dtype)).unsqueeze(-1) / 4,
+        )
+        return torch.cat(parts, dim=1)
+
+
+class SmallModel(nn.Module):
+    """The one network that serves.
+
+    Args:
+        event_dim: width of an event vector.
+        hidden: width of the GRU in each direction.
+        attention: see `Extractor`.
+        dropout: share of features that training switches off; serving uses all.
+    """
+
+    def __init__(
+        self, event_dim: int, hidden: int = 64, attention: Attention = "bounded", dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.event_dim = event_dim
+        self.hidden = hidden
+        self.attention: Attention = attention
+        self.extractor = Extractor(event_dim, hidden, attention)
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(self.extractor.width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+
+    @property
+    def feature_width(self) -> int:
+        """F, the width of `features`."""
+        return self.extractor.width
+
+    def features(self, vectors: Tensor, run_lengths: Tensor, lengths: Tensor) -> Tensor:
+        """Features [B, F] of windows: event vectors [B, T, D], run lengths [B, T], numbers of runs [B], each ≥ 1."""
+        features: Tensor = self.extractor(vectors, run_lengths, lengths)
+        return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits [B] of features [B, F]; above 0 is anomalous before calibration."""
+        logits: Tensor = self.head(features)
+        return logits.squeeze(-1)
+
+    def forward(self, vectors: Tensor, run_lengths: Tensor, lengths: Tensor) -> Tensor:
+        """Logits [B] of windows, as in `features`."""
+        return self.classify(self.features(vectors, run_lengths, lengths))
+
+
+def collate(windows: Sequence[Sequence[tuple[str, int]]], row_of: Mapping[str, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of windows as padded tensors; trainer and scorer both build theirs here.
+
+    Args:
+        windows: run-length coded event ids, none empty; the last `MAX_RUNS` runs count.
+        row_of: row of each event id in the table of event vectors.
+
+    Returns:
+        Rows [B, T] to gather vectors with (`table[rows]`), run lengths [B, T], numbers of runs [B]; int64, padding 0.
+
+    Raises:
+        ValueError: there is no window, or an empty one.
+        KeyError: an event has no row.
+    """
+    kept = [window[-MAX_RUNS:] for window in windows]
+    if not kept or not all(kept):
+        raise ValueError("windows must be at least one, each with at least one run, got none or an empty one")
+    width = max(map(len, kept))
+    rows = [[row_of[event] for event, _ in window] + [0] * (width - len(window)) for window in kept]
+    runs = [[run for _, run in window] + [0] * (width - len(window)) for window in kept]
+    return torch.tensor(rows), torch.tensor(runs), torch.tensor([len(window) for window in kept])

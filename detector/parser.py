@@ -1,0 +1,50 @@
+"""From a line to its event: mask, then match against the model's frozen templates."""
+
+from dataclasses import dataclass
+
+from detector.masking import Masker
+from detector.templates import TemplateMatcher, template_id
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a line says.
+
+    Attributes:
+        id: id of the template, or of the masked line where none fits.
+        text: text of the template, or the masked line.
+        novel: whether no frozen template fits.
+    """
+
+    id: str
+    text: str
+    novel: bool
+
+
+class LineParser:
+    """Maps lines to events; a function of (line, model) alone, so its cache may be dropped at any time."""
+
+    def __init__(self, masker: Masker, matcher: TemplateMatcher, cache_size: int = 50_000) -> None:
+        if cache_size < 1:
+            raise ValueError(f"cache_size must be at least 1, got {cache_size}")
+        self._masker = masker
+        self._matcher = matcher
+        self._cache_size = cache_size
+        self._events: dict[str, Event] = {}
+
+    def event(self, text: str) -> Event:
+        """The event of a line's text."""
+        masked = self._masker.mask(text)
+        event = self._events.get(masked)
+        if event is None:
+            event = self._match(masked)
+            if len(self._events) >= self._cache_size:
+                self._events.clear()
+            self._events[masked] = event
+        return event
+
+    def _match(self, masked: str) -> Event:
+        template = self._matcher.match(masked)
+        if template is None:
+            return Event(template_id(masked), masked, novel=True)
+        return Event(template.id, template.text, novel=False)

@@ -1,0 +1,179 @@
+"""Fakes and small real things for every package's tests: a model made in a second, a store in memory, sample lines."""
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from detector.artifact import pack, unpack
+from detector.embedding import Embedder, Idf
+from detector.errors import StoreError
+from detector.masking import Masker
+from detector.model import DetectionModel, TemplateInfo, nearest
+from detector.network import SmallModel, collate
+from detector.scoring import Runs, run_lengths
+from detector.stores import checked_sha256
+from detector.system import SystemSpec, WindowSpec
+from detector.templates import template_id
+from schemas.chunks import sha256_of
+
+SYSTEM = SystemSpec(
+    name="orders",
+    key_pattern=r"\border=(\S+)",
+    window=WindowSpec(kind="session", idle_seconds=60),
+)
+"""The system that `tiny_model` is for: lines that name `order=…`, sessions of a minute."""
+
+NORMAL_LINES = (
+    "order=17 received from 10.0.0.7",
+    "order=17 payment of 250 accepted",
+    "order=17 packed in box 4",
+    "order=17 shipped by carrier 12",
+)
+"""Lines of a healthy order, in order."""
+
+ANOMALOUS_LINES = (
+    "order=17 payment gateway refused the card after 3 attempts",
+    "order=17 stock ledger mismatch in warehouse 9",
+)
+"""Lines that only sick orders have."""
+
+SOURCE_TEXTS = ("request <NUM> accepted", "request <NUM> refused by gateway", "parcel <NUM> shipped")
+
+
+class InMemoryBlobStore:
+    """A `BlobStore` that forgets everything with the process.
+
+    Attributes:
+        blobs: content by hash; tests may alter it to play a corrupt store.
+    """
+
+    url = "test://memory"
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+
+    def put(self, blob: bytes) -> str:
+        """Keep a blob; its hash."""
+        sha256 = sha256_of(blob)
+        self.blobs[sha256] = bytes(blob)
+        return sha256
+
+    def get(self, sha256: str, max_bytes: int) -> bytes:
+        """The blob, checked as real stores check it."""
+        blob = self.blobs.get(checked_sha256(sha256))
+        if blob is None:
+            raise StoreError(f"store must hold blob {sha256[:12]}, got none")
+        if len(blob) > max_bytes:
+            raise StoreError(f"blob {sha256[:12]} must be at most {max_bytes} bytes, got {len(blob)}")
+        if sha256_of(blob) != sha256:
+            raise StoreError(f"blob {sha256[:12]} must hash to its name")
+        return blob
+
+
+@lru_cache(maxsize=16)
+def tiny_files(
+    spec: SystemSpec = SYSTEM,
+    normal: tuple[str, ...] = NORMAL_LINES,
+    anomalous: tuple[str, ...] = ANOMALOUS_LINES,
+    seed: int = 0,
+    steps: int = 40,
+    hidden: int = 16,
+    threshold: float = 0.5,
+) -> dict[str, bytes]:
+    """Files of a small real artifact, trained until a window with one of `anomalous` scores high; do not alter them.
+
+    Args:
+        spec: the system it is for.
+        normal: lines (text after the layout's prefix); the model's templates are these and the next, masked.
+        anomalous: lines whose presence makes a window anomalous.
+        seed: of the windows and of the network.
+        steps: of training; 0 leaves the seeded random network.
+        hidden: width of the network.
+        threshold: of the model.
+    """
+    masker = Masker(spec.masks, spec.max_tokens)
+    good, bad = (list(dict.fromkeys(masker.mask(line) for line in lines)) for lines in (normal, anomalous))
+    texts = good + [text for text in bad if text not in good]
+    idf = Idf.from_templates([*texts, *SOURCE_TEXTS])
+    embedder = Embedder(idf.weights, idf.unseen)
+    windows = _windows([template_id(text) for text in good], [template_id(text) for text in bad], seed)
+    network = _trained(embedder, texts, windows, seed=seed, steps=steps, hidden=hidden)
+    source_vectors = embedder.embed_all(SOURCE_TEXTS)
+    templates = []
+    for text in texts:
+        source, cosine = nearest(embedder.embed(text), source_vectors, SOURCE_TEXTS)
+        templates.append(TemplateInfo(template_id(text), text, count=10, source_cosine=cosine, nearest_source=source))
+    return pack(
+        spec=spec,
+        templates=templates,
+        source_texts=SOURCE_TEXTS,
+        embedder=embedder,
+        network=network,
+        labeller="heuristic",
+        created_ms=1_700_000_000_000,
+        golden_runs=[runs for runs, _ in windows[:8]],
+        general_cosine=0.3,
+        threshold=threshold,
+        source_system="starter",
+        metrics={"agreement": 0.9},
+    )
+
+
+def tiny_model(
+    spec: SystemSpec = SYSTEM,
+    normal: tuple[str, ...] = NORMAL_LINES,
+    anomalous: tuple[str, ...] = ANOMALOUS_LINES,
+    *,
+    seed: int = 0,
+    steps: int = 40,
+    hidden: int = 16,
+    threshold: float = 0.5,
+    version: int = 1,
+) -> DetectionModel:
+    """The model in `tiny_files`, loaded as an agent loads it."""
+    files = tiny_files(spec, normal, anomalous, seed, steps, hidden, threshold)
+    return unpack(files, sha256_of(files["manifest.json"]), version=version)
+
+
+def _windows(good: Sequence[str], bad: Sequence[str], seed: int) -> list[tuple[Runs, float]]:
+    """Alternately a healthy window and one with an anomalous event somewhere in it."""
+    chance = random.Random(seed)  # noqa: S311 - a test's windows
+    windows = []
+    for index in range(64):
+        first = chance.randrange(len(good))
+        events = [event for event in (*good[first:], *good[:first]) for _ in range(chance.choice((1, 1, 2)))]
+        events = events[: chance.randint(1, len(events))]
+        sick = index % 2 == 1 and bool(bad)
+        if sick:
+            events.insert(chance.randint(0, len(events)), bad[(index // 2) % len(bad)])
+        windows.append((run_lengths(events), float(sick)))
+    return windows
+
+
+def _trained(
+    embedder: Embedder,
+    texts: Sequence[str],
+    windows: Sequence[tuple[Runs, float]],
+    *,
+    seed: int,
+    steps: int,
+    hidden: int,
+) -> SmallModel:
+    table = torch.from_numpy(embedder.embed_all(texts))
+    rows, runs, lengths = collate(
+        [window for window, _ in windows], {template_id(text): row for row, text in enumerate(texts)}
+    )
+    labels = torch.tensor([label for _, label in windows])
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        torch.manual_seed(seed)
+        network = SmallModel(embedder.dim, hidden=hidden, dropout=0.0)
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+        for _ in range(steps):
+            loss = binary_cross_entropy_with_logits(network(table[rows], runs, lengths), labels)
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+    return network.eval()

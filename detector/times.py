@@ -1,0 +1,109 @@
+"""Reading event times as people and shippers write them: milliseconds since the epoch, UTC unless said otherwise."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+LATEST_MS = 253_402_300_799_999
+"""The end of year 9999; a number beyond it is no time."""
+
+_CACHE_SIZE = 4_096
+_DAY_MS = 86_400_000
+_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{0,12})?")
+_HAS_YEAR = re.compile(r"%[YyGcxs]")
+
+TimeReader = Callable[[str, int], int | None]
+"""Reads (text, time stamp of the record in ms); None where the text is no such time."""
+
+
+def time_reader(time_format: str | None) -> TimeReader:
+    """Reader of a format: `epoch_s`, `epoch_ms`, `iso`, strptime directives, or None for a number or ISO 8601.
+
+    Lines of one second share their time's text, so answers are remembered.
+    """
+    read = _reader(time_format)
+    needs_record = not (time_format is None or time_format in _NAMED or _HAS_YEAR.search(time_format))
+    known: dict[str, int | None] = {}
+
+    def cached(text: str, record_time_ms: int) -> int | None:
+        if needs_record:
+            return read(text, record_time_ms)
+        if text not in known:
+            if len(known) >= _CACHE_SIZE:
+                known.clear()
+            known[text] = read(text, record_time_ms)
+        return known[text]
+
+    return cached
+
+
+def number_ms(value: float) -> int | None:
+    """Milliseconds of an epoch time in seconds, milliseconds, microseconds or nanoseconds, told apart by size."""
+    if not 0 <= value < 1e20:  # noqa: PLR2004 - also refuses NaN
+        return None
+    for below, to_ms in ((1e11, 1e3), (1e14, 1.0), (1e17, 1e-3)):
+        if value < below:
+            return _within(round(value * to_ms))
+    return _within(round(value * 1e-6))
+
+
+def iso_ms(text: str) -> int | None:
+    """Milliseconds of an ISO 8601 time; one without an offset is read as UTC."""
+    try:
+        return _from_datetime(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        return None
+
+
+def any_ms(text: str) -> int | None:
+    """Milliseconds of a number (`number_ms`) or an ISO 8601 time."""
+    text = text.strip()
+    return number_ms(float(text)) if _NUMBER.fullmatch(text) else iso_ms(text)
+
+
+def _scaled(text: str, to_ms: float) -> int | None:
+    text = text.strip()
+    return _within(round(float(text) * to_ms)) if _NUMBER.fullmatch(text) else None
+
+
+_NAMED: dict[str, TimeReader] = {
+    "epoch_s": lambda text, _: _scaled(text, 1e3),
+    "epoch_ms": lambda text, _: _scaled(text, 1.0),
+    "iso": lambda text, _: iso_ms(text),
+}
+
+
+def _reader(time_format: str | None) -> TimeReader:
+    if time_format is None:
+        return lambda text, _: any_ms(text)
+    if time_format in _NAMED:
+        return _NAMED[time_format]
+    if _HAS_YEAR.search(time_format):
+        return lambda text, _: _strptime_ms(text, time_format)
+    return lambda text, record_time_ms: _without_year_ms(text, time_format, record_time_ms)
+
+
+def _without_year_ms(text: str, time_format: str, record_time_ms: int) -> int | None:
+    """A time that names no year (syslog): the year that puts it nearest before the record, a day ahead allowed."""
+    year = datetime.fromtimestamp(record_time_ms / 1000, UTC).year
+    for candidate in (year + 1, year, year - 1):
+        time_ms = _strptime_ms(f"{candidate} {text}", f"%Y {time_format}")
+        if time_ms is not None and time_ms <= record_time_ms + _DAY_MS:
+            return time_ms
+    return None
+
+
+def _strptime_ms(text: str, time_format: str) -> int | None:
+    try:
+        return _from_datetime(datetime.strptime(text, time_format))  # noqa: DTZ007 - made UTC below
+    except ValueError:
+        return None
+
+
+def _from_datetime(moment: datetime) -> int | None:
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return _within(round(aware.timestamp() * 1000))
+
+
+def _within(time_ms: int) -> int | None:
+    return time_ms if 0 <= time_ms <= LATEST_MS else None

@@ -1,0 +1,179 @@
+"""Artifact stores."""
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from detector.artifact import unpack
+from detector.errors import ArtifactError, StoreError
+from detector.stores import FolderStore, load_artifact, save_artifact
+from detector.testing import InMemoryBlobStore, tiny_files
+from schemas.chunks import sha256_of
+
+LIMIT = 1 << 20
+
+
+@pytest.fixture(params=["path", "file-url", "memory-url", "fake"])
+def store(request, tmp_path):
+    """Each kind of store, empty."""
+    return {
+        "path": lambda: FolderStore(str(tmp_path / "store")),
+        "file-url": lambda: FolderStore(f"file://{tmp_path}/store"),
+        "memory-url": lambda: FolderStore(f"memory://{uuid.uuid4().hex}/store"),
+        "fake": InMemoryBlobStore,
+    }[request.param]()
+
+
+def test_a_blob_is_named_by_its_hash(store):
+    """What is put comes back under its SHA-256; putting it again changes nothing."""
+    sha256 = store.put(b"content")
+
+    assert sha256 == sha256_of(b"content") == store.put(b"content")
+    assert store.get(sha256, LIMIT) == b"content"
+    assert store.get(store.put(b""), 0) == b""
+
+
+def test_a_missing_blob_says_what_to_do(store):
+    """A hash that the store lacks is an error that names it."""
+    with pytest.raises(StoreError, match="must hold blob 000000000000, got none"):
+        store.get("0" * 64, LIMIT)
+
+
+def test_a_large_blob_is_refused(store):
+    """More than the limit is refused."""
+    sha256 = store.put(b"x" * 100)
+
+    assert len(store.get(sha256, 100)) == 100
+    with pytest.raises(StoreError, match="at most 99 bytes, got 100"):
+        store.get(sha256, 99)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+def test_only_hashes_are_names(store, name):
+    """What is no SHA-256 never becomes a path."""
+    with pytest.raises(StoreError, match="64 hexadecimal digits"):
+        store.get(name, LIMIT)
+
+
+def test_altered_content_is_found_out(tmp_path):
+    """A blob whose bytes changed on disk is not handed out."""
+    store = FolderStore(str(tmp_path))
+    sha256 = store.put(b"content")
+    (tmp_path / sha256[:2] / sha256).write_bytes(b"c0ntent")
+
+    with pytest.raises(StoreError, match="must hash to its name"):
+        store.get(sha256, LIMIT)
+    store.put(b"content")
+    assert store.get(sha256, LIMIT) == b"content"
+
+
+def test_a_large_blob_is_not_even_read(tmp_path, monkeypatch):
+    """The size is asked of the file system before the content."""
+    store = FolderStore(str(tmp_path))
+    sha256 = store.put(b"x" * 100)
+    monkeypatch.setattr(store._files, "cat_file", lambda *_, **__: pytest.fail("read before its size was known"))
+
+    with pytest.raises(StoreError, match="at most 99 bytes"):
+        store.get(sha256, 99)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    """A full disk is one readable error, and no partial blob or temporary file stays."""
+
+    def full(_path, _target):
+        raise OSError(28, "No space left on device")
+
+    store = FolderStore(str(tmp_path))
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StoreError, match=r"must be writable.*No space left"):
+        store.put(b"content")
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nosuch://bucket/x", "a path or an fsspec URL"),
+        ("s3://key:hunter2@bucket/x", "must hold no credentials"),
+    ],
+)
+def test_bad_addresses_are_refused(url, message):
+    """An unknown file system is named; a password in a URL is refused, and not repeated."""
+    with pytest.raises(StoreError, match=message) as caught:
+        FolderStore(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_artifact_round_trips(store):
+    """A saved artifact is found by the hash of its manifest and loads."""
+    sha256 = save_artifact(store, tiny_files())
+
+    assert sha256 == sha256_of(tiny_files()["manifest.json"])
+    assert load_artifact(store, sha256, LIMIT) == tiny_files()
+    assert unpack(load_artifact(store, sha256, LIMIT), sha256, version=3).version == 3
+
+
+def test_the_manifest_is_stored_last():
+    """A reader that finds the manifest finds every file it names."""
+    store = InMemoryBlobStore()
+    save_artifact(store, tiny_files())
+
+    assert list(store.blobs)[-1] == sha256_of(tiny_files()["manifest.json"])
+
+
+def test_a_store_without_a_file_of_the_artifact():
+    """A pruned store is an error, not a model without templates."""
+    store = InMemoryBlobStore()
+    sha256 = save_artifact(store, tiny_files())
+    del store.blobs[sha256_of(tiny_files()["templates.json"])]
+
+    with pytest.raises(StoreError, match="got none"):
+        load_artifact(store, sha256, LIMIT)
+
+
+def test_the_limit_is_for_the_whole_artifact():
+    """What the manifest says of sizes is added up before any file is fetched."""
+    store = InMemoryBlobStore()
+    sha256 = save_artifact(store, tiny_files())
+    size = sum(map(len, tiny_files().values()))
+    fetched = []
+    get = store.get
+    store.get = lambda name, limit: fetched.append(name) or get(name, limit)
+
+    with pytest.raises(ArtifactError, match=f"at most {size - 1} bytes, got {size}"):
+        load_artifact(store, sha256, size - 1)
+    assert fetched == [sha256]
+
+
+def test_a_manifest_cannot_make_the_reader_fetch_elsewhere():
+    """File hashes in a manifest are hashes, never paths; sizes are never negative."""
+    for entry in ({"sha256": "../../secret", "bytes": 5}, {"sha256": "0" * 64, "bytes": -5}):
+        manifest = json.loads(tiny_files()["manifest.json"])
+        manifest["files"]["templates.json"] = entry
+        store = InMemoryBlobStore()
+        store.put(tiny_files()["model.safetensors"])
+        sha256 = store.put(json.dumps(manifest).encode())
+
+        with pytest.raises((StoreError, ArtifactError), match=r"64 hexadecimal digits|must be at most"):
+            load_artifact(store, sha256, LIMIT)
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda files: {name: files[name] for name in ("manifest.json", "templates.json")},
+        lambda files: files | {"more": b""},
+        lambda files: files | {"templates.json": b"{}"},
+        lambda files: {"templates.json": files["templates.json"]},
+    ],
+    ids=["missing", "extra", "altered", "no manifest"],
+)
+def test_only_what_the_manifest_names_is_saved(alter):
+    """An artifact that would not load is not stored at all."""
+    store = InMemoryBlobStore()
+    with pytest.raises(ArtifactError, match="artifact must hold"):
+        save_artifact(store, alter(dict(tiny_files())))
+    assert store.blobs == {}
