@@ -1,4 +1,4 @@
-"""JSON Schema of every record, for readers in other languages: `python -m schemas.json_schema` writes `schemas/json`."""
+"""JSON Schema of each record, for readers in other languages: `python -m schemas.json_schema` writes `schemas/json`."""
 
 import json
 from pathlib import Path

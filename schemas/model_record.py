@@ -56,3 +56,19 @@ class ModelStatus(Record, frozen=True, kw_only=True):
     result: str
     message: str
     time_ms: int
+
+
+class PublishLease(Record, frozen=True, kw_only=True):
+    """A trainer's claim to publish a system's next version. Key `lease/<system>/<owner>`, tombstoned when done.
+
+    Of the claims that have not expired, the one with the lowest offset in partition 0 holds the lease.
+    """
+
+    system: str
+    owner: str
+    expires_ms: int
+
+    @property
+    def key(self) -> str:
+        """Record key on the models topic."""
+        return f"lease/{self.system}/{self.owner}"

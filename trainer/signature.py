@@ -1,10 +1,16 @@
 """The trainer's view of a corpus: one row a distinct window, never one a line (design `recipe.md` 1)."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 Runs = tuple[tuple[str, int], ...]
 """A window as run-length coded event ids, in order: ((event id, how often in a row), …)."""
+
+
+def signature_id(runs: Runs) -> str:
+    """16 hex digits that name a run-length sequence."""
+    return hashlib.sha256(";".join(f"{event_id}*{run}" for event_id, run in runs).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class Corpus:
         texts: template (or masked line, for lines that matched none) of every event id in the signatures.
         signatures: distinct sequences, in order of first appearance.
         lines, unreadable_lines: lines read, and lines skipped because they hold nothing readable.
+        offset_ranges: `<topic>/<partition>` → first and last offset read.
+        keyless_lines, late_lines: lines in no window: they name no key, or came after their window was closed.
+        last_time_ms: event time of the last line read, 0 where lines have none.
     """
 
     system: str
@@ -50,6 +59,9 @@ class Corpus:
     lines: int
     unreadable_lines: int = 0
     offset_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    keyless_lines: int = 0
+    late_lines: int = 0
+    last_time_ms: int = 0
 
     @property
     def windows(self) -> int:

@@ -1,0 +1,145 @@
+"""The Faust application and the process around it."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import tempfile
+from typing import Any
+
+import faust
+import structlog
+
+from agent.errors import AgentError
+from agent.logs import configure_logging
+from agent.settings import AgentSettings
+from agent.transport import BatchSchema, BatchTransport, GroupSettings
+from agent.worker import Worker
+from broker.errors import BrokerError
+
+STREAM_BATCHES = 8  # batches that wait for the pipeline; Faust counts events, and an event is a batch
+REQUEST_SECONDS = 600  # Faust's own bound on restoring partitions; ours, in `checkpoint.py`, is shorter and says why
+
+
+class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
+    """A Faust app on the batch transport; `worker` does the work."""
+
+    logger = logging.getLogger("faust.app")
+    worker: Worker
+
+    def _new_transport(self) -> BatchTransport:
+        settings = self.worker.settings
+        group = GroupSettings(settings.kafka, settings.group, settings.instance_id, settings.session_timeout_seconds)
+        return BatchTransport(self.conf.broker_consumer, self, group, self.worker)
+
+
+class _Services(faust.app.BootStrategy):  # type: ignore[misc]
+    """What Faust starts: its consumer. Its producer is not idempotent and its web server open to all; both stay off."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
+def create_app(settings: AgentSettings) -> AgentApp:
+    """The agent of some settings; connects to nothing yet."""
+    app = AgentApp(
+        settings.group,
+        broker=[f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        datadir=tempfile.gettempdir(),  # Faust asks for one; without tables nothing is written to it
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_buffer_maxsize=STREAM_BATCHES,
+        stream_wait_empty=True,  # then Faust calls `wait_empty`, which is our last checkpoint
+        broker_request_timeout=REQUEST_SECONDS,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_commit_interval=60,
+    )
+    app.worker = Worker(settings)
+    app.boot_strategy = _Services(app)
+    raw = app.topic(*settings.raw_topics, schema=BatchSchema())
+
+    async def pipeline(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await app.worker.take(event.message.tp, event.value)
+
+    app.agent(raw, name="pipeline")(pipeline)
+    return app
+
+
+def run(settings: AgentSettings) -> int:
+    """Run the agent until SIGTERM or SIGINT; 0 after a clean stop, 1 after an error, which is logged."""
+    configure_logging(settings.log)
+    log = structlog.get_logger(__name__)
+    try:
+        asyncio.run(_main(settings))
+    except (AgentError, BrokerError) as error:
+        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - the message says it all
+        return 1
+    except Exception:
+        log.exception("agent has stopped because of an unexpected error")
+        return 1
+    log.info("agent has stopped cleanly")
+    return 0
+
+
+async def _main(settings: AgentSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+async def serve(settings: AgentSettings, stop: asyncio.Event) -> None:
+    """Run the agent until `stop` is set.
+
+    Raises:
+        AgentError: the agent cannot go on.
+        BrokerError: the broker does not answer at the start, or a topic is missing.
+    """
+    app = create_app(settings)
+    worker = app.worker
+    stopping = asyncio.create_task(stop.wait())
+    started = asyncio.create_task(_start(app))
+    watched = [stopping, started, *(asyncio.create_task(event.wait()) for event in (worker.failed, app._crashed))]  # noqa: SLF001
+    try:
+        while True:
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if done != {started} or started.exception() is not None:
+                break
+            watched.remove(started)
+        error = worker.failure or app.crash_reason
+        if error is None and started.done() and not started.cancelled():
+            error = started.exception()
+        if error is not None:
+            worker.checkpointer.abandon()
+            raise error
+    finally:
+        await _stop(app, [started, *watched], settings.shutdown_seconds)
+
+
+async def _start(app: AgentApp) -> None:
+    await app.worker.start()
+    await app.start()
+    structlog.get_logger(__name__).info("agent is running", group=app.worker.settings.group, port=app.worker.port)
+
+
+async def _stop(app: AgentApp, tasks: list[asyncio.Task[Any]], seconds: float) -> None:
+    log = structlog.get_logger(__name__)
+    try:
+        async with asyncio.timeout(seconds):
+            if app.started:
+                await app.stop()
+    except TimeoutError:
+        log.warning("Faust is not stopped in time; what is not committed is read again", seconds=seconds)
+    except Exception:
+        log.exception("Faust could not be stopped cleanly")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await app.worker.stop()

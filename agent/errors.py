@@ -1,0 +1,18 @@
+"""Errors of the agent.
+
+AgentError              the agent cannot go on
+├── LostState           the snapshot that a committed position names cannot be had
+└── BatchLost           the transport skipped a fetched batch; going on would lose its lines
+"""
+
+
+class AgentError(Exception):
+    """The agent cannot go on; the message says what to do."""
+
+
+class LostState(AgentError):
+    """The snapshot that a committed position names is missing or corrupt (`on_lost_state` decides what then)."""
+
+
+class BatchLost(AgentError):
+    """A fetched batch did not arrive in order; the agent has to start again from its checkpoint."""

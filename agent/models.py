@@ -1,0 +1,259 @@
+"""Watches the models topic, loads and verifies what it points to; a refused model changes nothing."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from agent.metrics import Metrics
+from agent.serving import ModelServing
+from agent.settings import AgentSettings
+from agent.sinks import Outgoing, Sink
+from broker.errors import BrokerError
+from broker.registry import Registry
+from broker.stores import open_store
+from detector.artifact import unpack
+from detector.errors import ArtifactError, SpecMismatch, StoreError
+from detector.stores import load_artifact
+from detector.system import SystemSpec
+from schemas.codec import encode
+from schemas.errors import RecordError
+from schemas.model_record import ModelPointer, ModelStatus
+
+POLL_MS = 1_000
+RETRY_SECONDS = 10.0
+READ_SECONDS = 60.0
+MESSAGE_CHARACTERS = 500
+
+Swap = Callable[[str, ModelServing], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A pointer, and when to try it (again); monotonic seconds."""
+
+    pointer: ModelPointer
+    at: float = 0.0
+
+
+class ModelWatcher:
+    """Keeps every system on the model that its alias (or the pinned version) names.
+
+    Args:
+        settings: of the agent.
+        sink: where status records go.
+        metrics: of the agent.
+        swap: puts a verified model into service between two batches.
+    """
+
+    def __init__(self, settings: AgentSettings, sink: Sink, metrics: Metrics, swap: Swap) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._metrics = metrics
+        self._swap = swap
+        self._specs = {system.spec.name: system.spec for system in settings.systems}
+        self._registry = Registry()
+        self._wanted: dict[str, _Wanted] = {}
+        self._tried: dict[str, str] = {}
+        self._served: dict[str, ModelPointer] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._worker = f"{settings.instance_id or socket.gethostname()}-{os.getpid()}"
+        self._log = structlog.get_logger(__name__)
+
+    @property
+    def served(self) -> dict[str, ModelPointer]:
+        """System → version in service; systems on the baseline are not in it."""
+        return dict(self._served)
+
+    async def start(self) -> None:
+        """Read the models topic to its end, load what it names, then wait for first models as long as told.
+
+        Raises:
+            BrokerError: the topic is not there or the broker does not answer.
+        """
+        consumer = await self._connected()
+        try:
+            await asyncio.wait_for(self._read_to_end(consumer), READ_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            await consumer.stop()
+            raise BrokerError(f"topic {self._settings.topics.models!r} must be readable, got {error!r}") from error
+        await self._load_wanted()
+        self._task = asyncio.create_task(self._watch(consumer))
+        await self._wait_for_first()
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def observe(self) -> None:
+        """Bring `model_age_seconds` up to date."""
+        for system, pointer in self._served.items():
+            self._metrics.model_age.labels(system).set(max(0.0, time.time() - pointer.created_ms / 1000))
+
+    async def _wait_for_first(self) -> None:
+        deadline = time.monotonic() + self._settings.model.wait_seconds
+        while len(self._served) < len(self._specs) and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+            self._changed.clear()
+        for system in sorted(self._specs.keys() - self._served.keys()):
+            self._log.warning("no model yet: the baseline serves, and its alerts say so", system=system)
+
+    async def _connected(self) -> Any:
+        topic = self._settings.topics.models
+        consumer = AIOKafkaConsumer(
+            **self._settings.kafka.aiokafka(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        try:
+            await consumer.start()
+            partitions = await _partitions(consumer, topic)
+            consumer.assign([TopicPartition(topic, number) for number in partitions])
+            await consumer.seek_to_beginning()
+        except (KafkaError, OSError, BrokerError) as error:
+            await consumer.stop()
+            raise BrokerError(f"topic {topic!r} must be readable, got {error}") from error
+        return consumer
+
+    async def _read_to_end(self, consumer: Any) -> None:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        while [place for place, end in ends.items() if await consumer.position(place) < end]:
+            self._fold(await consumer.getmany(timeout_ms=POLL_MS))
+
+    async def _watch(self, consumer: Any) -> None:
+        while True:
+            try:
+                if consumer is None:
+                    consumer = await self._connected()
+                self._fold(await consumer.getmany(timeout_ms=POLL_MS))
+                await self._load_wanted()
+            except asyncio.CancelledError:
+                if consumer is not None:
+                    await consumer.stop()
+                raise
+            except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
+                self._log.warning("models topic cannot be read, trying again", error=str(error))
+                if consumer is not None:
+                    with contextlib.suppress(Exception):
+                        await consumer.stop()
+                consumer = None
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _fold(self, found: dict[Any, list[Any]]) -> None:
+        changed: set[str] = set()
+        for records in found.values():
+            for record in records:
+                try:
+                    changed.add(self._registry.add(record.key, record.value) or "")
+                except RecordError as error:
+                    self._log.warning("model record ignored", offset=record.offset, error=str(error))
+        for system in changed & self._specs.keys():
+            model = self._settings.model
+            pointer = (
+                self._registry.champion(system, model.alias)
+                if model.version is None
+                else self._registry.version(system, model.version)
+            )
+            if pointer is None or pointer == self._served.get(system):
+                self._wanted.pop(system, None)
+            elif pointer.sha256 != self._tried.get(system):
+                self._wanted[system] = _Wanted(pointer)
+
+    async def _load_wanted(self) -> None:
+        for system, wanted in list(self._wanted.items()):
+            if wanted.at <= time.monotonic():
+                del self._wanted[system]
+                await self._load(system, wanted.pointer)
+
+    async def _load(self, system: str, pointer: ModelPointer) -> None:
+        try:
+            serving = await asyncio.to_thread(self._verified, self._specs[system], pointer)
+        except StoreError as error:
+            self._wanted[system] = _Wanted(pointer, time.monotonic() + RETRY_SECONDS)
+            self._report(pointer, "unavailable", str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a model, the old one serves on
+            self._tried[system] = pointer.sha256
+            self._report(pointer, "refused", str(error) or type(error).__name__)
+        else:
+            await self._swap(system, serving)
+            self._tried.pop(system, None)
+            self._served[system] = pointer
+            self._show(system, serving)
+            self._report(pointer, "loaded", "")
+            self._changed.set()
+
+    def _verified(self, spec: SystemSpec, pointer: ModelPointer) -> ModelServing:
+        """Load and check a model; runs in a thread.
+
+        Raises:
+            StoreError: its content is not to be had now.
+            ArtifactError: it is refused.
+        """
+        settings = self._settings
+        store = open_store(pointer.store, settings.kafka, settings.topics)
+        files = load_artifact(store, pointer.sha256, settings.model.max_bytes)
+        model = unpack(files, pointer.sha256, settings.model.max_bytes, version=pointer.version)
+        if model.name != spec.name:
+            raise ArtifactError(f"model must be of system {spec.name!r}, got one of {model.name!r}")
+        if model.spec_fingerprint != spec.fingerprint():
+            raise SpecMismatch(
+                f"model must be trained for the settings that the agent runs ({spec.fingerprint()}), got "
+                f"{model.spec_fingerprint}: give trainer and agent the same format, layout, key, masks and window"
+            )
+        return ModelServing(model, settings.device)
+
+    def _show(self, system: str, serving: ModelServing) -> None:
+        reference = serving.reference
+        held = self._labels.pop(system, None)
+        if held is not None:
+            self._metrics.model_info.remove(*held)
+        labels = (system, str(reference.version), reference.sha256, reference.labeller)
+        self._labels[system] = labels
+        self._metrics.model_info.labels(*labels).set(1)
+        self.observe()
+
+    def _report(self, pointer: ModelPointer, result: str, message: str) -> None:
+        log = self._log.info if result == "loaded" else self._log.error
+        log(f"model {result}", system=pointer.system, version=pointer.version, sha256=pointer.sha256, reason=message)
+        self._metrics.model_loads.labels(pointer.system, result).inc()
+        status = ModelStatus(
+            system=pointer.system,
+            version=pointer.version,
+            epoch=pointer.epoch,
+            sha256=pointer.sha256,
+            worker=self._worker,
+            result=result,
+            message=message[:MESSAGE_CHARACTERS],
+            time_ms=time.time_ns() // 1_000_000,
+        )
+        self._sink.send(
+            [Outgoing(self._settings.topics.models_status, f"{pointer.system}/{self._worker}".encode(), encode(status))]
+        )
+
+
+async def _partitions(consumer: Any, topic: str) -> set[int]:
+    """Partitions of a topic that no subscription has asked the cluster for yet.
+
+    Raises:
+        BrokerError: there is no such topic.
+    """
+    consumer._client.add_topic(topic)  # noqa: SLF001 - aiokafka has no public way before assign()
+    await consumer._client.force_metadata_update()  # noqa: SLF001
+    partitions: set[int] | None = consumer.partitions_for_topic(topic)
+    if not partitions:
+        raise BrokerError(f"topic {topic!r} must exist, got none: create it with `fusionlog topics`")
+    return partitions

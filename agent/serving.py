@@ -1,0 +1,121 @@
+"""What scores windows: a model, or the baseline that stands in before the first one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from detector.baseline import NoveltyBaseline
+from detector.explain import Contribution, explain
+from detector.model import DetectionModel
+from detector.scoring import Runs, Scorer
+from detector.templates import TemplateMatcher
+from schemas.alert import ModelReference, NearestSourceEvent
+
+TOP_TEMPLATES = 5
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why a window is anomalous.
+
+    Attributes:
+        names: `sequence_model`, `new_template`, `unusual_length`.
+        contributions: the events that carry the score, strongest first.
+        knowledge: `general`, `proprietary`, or `baseline`.
+    """
+
+    names: tuple[str, ...]
+    contributions: tuple[Contribution, ...]
+    knowledge: str
+    nearest: NearestSourceEvent | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Score of a window, and the reasons if it is anomalous."""
+
+    score: float
+    reasons: Reasons | None = None
+
+    @property
+    def anomalous(self) -> bool:
+        """Whether the score reached the threshold."""
+        return self.reasons is not None
+
+
+class Serving(Protocol):
+    """Scores windows; one thread at a time."""
+
+    reference: ModelReference
+    threshold: float
+    matcher: TemplateMatcher
+
+    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+        """Verdict of each window; `texts` has the text of every event id that the model may lack."""
+        ...
+
+
+class ModelServing:
+    """A verified model.
+
+    Raises:
+        RuntimeError: the device is not there.
+    """
+
+    def __init__(self, model: DetectionModel, device: str = "cpu") -> None:
+        self.reference = ModelReference(
+            name=model.name, version=model.version, sha256=model.sha256, labeller=model.labeller
+        )
+        self.threshold = model.threshold
+        self.matcher = model.matcher
+        self._scorer = Scorer(model, device)
+
+    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+        """Verdicts; only anomalous windows pay for an explanation."""
+        scores = [float(score) for score in self._scorer.score(windows, texts)]
+        return [
+            Verdict(score, self._reasons(runs, texts) if self._scorer.is_anomalous(score) else None)
+            for runs, score in zip(windows, scores, strict=True)
+        ]
+
+    def _reasons(self, runs: Runs, texts: Mapping[str, str]) -> Reasons:
+        contributions, source, knowledge = explain(self._scorer, runs, texts, limit=TOP_TEMPLATES)
+        novel = any(found.novel and found.contribution > 0 for found in contributions)
+        return Reasons(
+            names=("sequence_model", "new_template") if novel else ("sequence_model",),
+            contributions=tuple(contributions),
+            knowledge=knowledge,
+            nearest=None if source is None else NearestSourceEvent(text=source.text, cosine=round(source.cosine, 6)),
+        )
+
+
+@dataclass
+class BaselineServing:
+    """The declared fallback before a first model: new templates and unheard-of lengths. Version 0."""
+
+    system: str
+    baseline: NoveltyBaseline = field(default_factory=NoveltyBaseline)
+    matcher: TemplateMatcher = field(default_factory=lambda: TemplateMatcher(()))
+
+    def __post_init__(self) -> None:
+        self.threshold = self.baseline.threshold
+        self.reference = ModelReference(name="baseline", version=0, sha256="", labeller=self.baseline.labeller)
+
+    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+        """Verdicts, learning from each window in turn."""
+        return [self._judge(runs, texts) for runs in windows]
+
+    def _judge(self, runs: Runs, texts: Mapping[str, str]) -> Verdict:
+        new = self.baseline.new_templates(runs)
+        score = float(self.baseline.score([runs], texts)[0])
+        if score < self.threshold:
+            return Verdict(score)
+        counts: dict[str, int] = {}
+        for event_id, run in runs:
+            counts[event_id] = counts.get(event_id, 0) + run
+        shown = new or sorted(counts, key=lambda event_id: (-counts[event_id], event_id))
+        contributions = tuple(
+            Contribution(event_id, texts[event_id], score / len(shown), event_id in new, counts[event_id])
+            for event_id in shown[:TOP_TEMPLATES]
+        )
+        return Verdict(score, Reasons(("new_template",) if new else ("unusual_length",), contributions, "baseline"))

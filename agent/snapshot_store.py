@@ -1,0 +1,134 @@
+"""Window snapshots on the compacted state topic: same partition number as the raw partition, in chunks, hashed.
+
+Every snapshot has keys of its own, so compaction never takes one that is still named; superseded ones are tombstoned.
+"""
+
+import asyncio
+import uuid
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from agent.errors import AgentError, LostState
+from agent.sinks import Outgoing, Sink
+from broker.settings import KafkaSettings
+from schemas.chunks import Assembler, cut, parse_key, sha256_of
+from schemas.errors import RecordError
+from schemas.snapshot import SnapshotName
+
+MAX_BYTES = 512 * 1024 * 1024
+READ_SECONDS = 120.0
+POLL_MS = 500
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A snapshot on the topic: its name, and the keys of its chunks, for the tombstones."""
+
+    name: SnapshotName
+    keys: tuple[bytes, ...]
+
+
+class SnapshotStore:
+    """Writes and reads snapshots of a group's raw partitions."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str, group: str, sink: Sink) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._group = group
+        self._sink = sink
+
+    async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
+        """Write a snapshot; returns once every chunk is acknowledged.
+
+        Args:
+            topic: the raw topic.
+            partition: the raw partition.
+            body: the snapshot, not compressed.
+            generation: of the consumer group.
+            keys: is filled with the keys before anything is written, so that a cancelled write can be cleaned up.
+        """
+        blob = await asyncio.to_thread(zlib.compress, body, 1)
+        prefix = f"{self._group}/{topic}/{partition}/{uuid.uuid4().hex[:16]}/"
+        records = [
+            Outgoing(self._topic, (prefix + key).encode(), chunk, partition=partition) for key, chunk in cut(blob)
+        ]
+        keys.extend(record.key for record in records if record.key is not None)
+        places = await asyncio.shield(self._sink.send(records))
+        offsets = [place.offset for place in places]
+        name = SnapshotName(base=min(offsets), last=max(offsets), sha256=sha256_of(blob), generation=generation)
+        return Stored(name, tuple(keys))
+
+    def forget(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Tombstone a superseded snapshot; nobody waits for it."""
+        if keys:
+            self._sink.send([Outgoing(self._topic, key, None, partition=partition) for key in keys])
+
+    async def read(self, topic: str, partition: int, name: SnapshotName) -> tuple[Stored, bytes]:
+        """The snapshot of a name, verified.
+
+        Raises:
+            LostState: it is not there whole, or is corrupt.
+            AgentError: the broker did not answer in time.
+        """
+        where = f"snapshot of {topic}/{partition} at {self._topic}/{partition} offsets {name.base} to {name.last}"
+        consumer = AIOKafkaConsumer(
+            **self._kafka.aiokafka(),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+        )
+        place = TopicPartition(self._topic, partition)
+        try:
+            await consumer.start()
+            consumer.assign([place])
+            return await asyncio.wait_for(self._read(consumer, place, topic, name, where), READ_SECONDS)
+        except OffsetOutOfRangeError as error:
+            raise LostState(
+                f"{where} must be on the topic, got offset out of range: was the topic recreated?"
+            ) from error
+        except TimeoutError as error:
+            raise AgentError(f"{where} must be readable in {READ_SECONDS:g} s, got no answer") from error
+        except (KafkaError, OSError) as error:
+            raise AgentError(f"{where} must be readable, got {error}") from error
+        finally:
+            await consumer.stop()
+
+    async def _read(
+        self, consumer: Any, place: Any, topic: str, name: SnapshotName, where: str
+    ) -> tuple[Stored, bytes]:
+        ends = await consumer.end_offsets([place])
+        if ends[place] <= name.last:
+            raise LostState(f"{where} must be on the topic, got an end at {ends[place]}: was the topic recreated?")
+        consumer.seek(place, name.base)
+        prefix = f"{self._group}/{topic}/{place.partition}/".encode()
+        assembler = Assembler(name.sha256, MAX_BYTES)
+        keys: list[bytes] = []
+        while await consumer.position(place) <= name.last:
+            found = await consumer.getmany(place, timeout_ms=POLL_MS)
+            for record in found.get(place, ()):
+                if record.offset > name.last or record.value is None or not (record.key or b"").startswith(prefix):
+                    continue
+                chunk_key = b"/".join(record.key.split(b"/")[-2:])
+                try:
+                    if parse_key(chunk_key)[0] != name.sha256:
+                        continue
+                    keys.append(record.key)
+                    blob = assembler.add(chunk_key, record.value)
+                    if blob is not None:
+                        return Stored(name, tuple(keys)), _decompressed(blob)
+                except (RecordError, zlib.error) as error:
+                    raise LostState(f"{where} must be whole, got {error}") from error
+        raise LostState(f"{where} must be whole, got {len(keys)} of its chunks: the state topic must be compacted only")
+
+
+def _decompressed(blob: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    body = inflater.decompress(blob, MAX_BYTES)
+    if inflater.unconsumed_tail:
+        raise RecordError(f"snapshot must be at most {MAX_BYTES} bytes, got more")
+    return body

@@ -1,0 +1,126 @@
+"""Creating the topics that fusionlog needs."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from broker.errors import BrokerError
+from broker.settings import KafkaSettings
+from schemas.topics import Topics
+
+OUTPUT_PARTITIONS = 1
+# Chunks of models and snapshots are 512 KiB, dead letters as large as what was sent: all below this.
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+
+def ensure_topics(
+    kafka: KafkaSettings,
+    topics: Topics,
+    raw: Mapping[str, int],
+    replication: int = 1,
+    timeout_seconds: float = 30.0,
+    raw_config: Mapping[str, str] | None = None,
+    state_partitions: int = 1,
+) -> list[str]:
+    """Create what is missing of our topics and of the raw topics; what exists is left as it is.
+
+    A cluster without topic administration (the embedded one) makes topics when they are first asked for; there the
+    topics are asked for.
+
+    Args:
+        kafka: the cluster.
+        topics: our topics.
+        raw: raw topic → partitions it is created with when missing.
+        replication: replication factor; -1 takes the broker's default.
+        timeout_seconds: bound of each request.
+        raw_config: broker settings of raw topics that are created, e.g. `{"retention.ms": "-1"}`.
+        state_partitions: least number of partitions of the state topic, for raw topics that are not named here.
+
+    Returns:
+        Names of the topics that were created.
+
+    Raises:
+        BrokerError: the broker does not answer or refuses.
+    """
+    admin = AdminClient(kafka.librdkafka())
+    existing, embedded = _existing(admin, kafka, timeout_seconds)
+    raw_partitions = max([state_partitions, *(existing.get(name, count) for name, count in raw.items())])
+    wanted = {name: NewTopic(name, count, replication, config=dict(raw_config or {})) for name, count in raw.items()}
+    for spec in topics.specs():
+        partitions = raw_partitions if spec.per_raw_partition else OUTPUT_PARTITIONS
+        config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        if spec.compacted:
+            config["cleanup.policy"] = "compact"
+        wanted[spec.name] = NewTopic(spec.name, partitions, replication, config=config)
+    missing = [topic for name, topic in wanted.items() if name not in existing]
+    if not missing:
+        return []
+    if embedded:
+        return _ask_for(kafka, [topic.topic for topic in missing], timeout_seconds)
+    return _create(admin, missing, timeout_seconds)
+
+
+def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeout_seconds: float = 30.0) -> None:
+    """Check that every topic is there, and that snapshots have a partition for each raw partition.
+
+    Raises:
+        BrokerError: the broker does not answer, or a topic is missing or too narrow.
+    """
+    admin = AdminClient(kafka.librdkafka())
+    existing, embedded = _existing(admin, kafka, timeout_seconds)
+    missing = [name for name in (*raw, *(spec.name for spec in topics.specs())) if name not in existing]
+    if missing and embedded:
+        _ask_for(kafka, missing, timeout_seconds)
+        return
+    if missing:
+        raise BrokerError(f"topic {missing[0]!r} must exist, got none ({len(missing)} missing): run `fusionlog topics`")
+    widest = max(existing[name] for name in raw)
+    if existing[topics.state] < widest:
+        raise BrokerError(
+            f"topic {topics.state!r} must have at least {widest} partitions, as many as the widest raw topic, "
+            f"got {existing[topics.state]}: add partitions to it"
+        )
+
+
+def _existing(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) -> tuple[dict[str, int], bool]:
+    """Topic → number of partitions; and whether the cluster is the embedded one, which has no administration."""
+    try:
+        metadata = admin.list_topics(timeout=timeout_seconds)
+    except KafkaException as error:
+        raise BrokerError(
+            f"Kafka at {kafka.bootstrap_servers} must answer within {timeout_seconds:g} s, got {error.args[0]}: "
+            "check kafka.bootstrap_servers, its security settings, and that the broker runs"
+        ) from error
+    existing = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+    return existing, (metadata.cluster_id or "").startswith("mockCluster")
+
+
+def _create(admin: AdminClient, missing: list[NewTopic], timeout_seconds: float) -> list[str]:
+    created = []
+    futures: dict[str, Future[Any]] = admin.create_topics(missing, request_timeout=timeout_seconds)
+    for name, future in futures.items():
+        try:
+            future.result(timeout_seconds + 5)
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue  # another program was faster
+            raise BrokerError(f"topic {name!r} must be creatable, got {error.args[0]}") from error
+    return created
+
+
+def _ask_for(kafka: KafkaSettings, names: list[str], timeout_seconds: float) -> list[str]:
+    """Have each topic made by asking for its metadata as a producer does.
+
+    Raises:
+        BrokerError: a topic is still not there.
+    """
+    producer = Producer(kafka.librdkafka())
+    for name in names:
+        topic = producer.list_topics(name, timeout=timeout_seconds).topics[name]
+        if topic.error is not None:
+            raise BrokerError(f"topic {name!r} must exist on a broker without topic administration, got {topic.error}")
+    return names

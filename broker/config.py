@@ -1,0 +1,167 @@
+"""Settings from a YAML file, the environment and the command line, as one frozen pydantic model.
+
+The later wins: defaults of the model, file, environment (`FUSIONLOG_KAFKA__BOOTSTRAP_SERVERS=…`; two underscores
+descend; values that start with `[` or `{` are YAML), overrides (flags). Unknown keys are refused wherever they stand.
+Whatever is wrong leaves as one `SettingsError` line that names the key, the value, what is allowed and who set it.
+"""
+
+import os
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from broker.config_errors import one_line
+from broker.errors import SettingsError
+
+__all__ = ["ENVIRONMENT_PREFIX", "SettingsError", "load_settings"]
+
+ENVIRONMENT_PREFIX = "FUSIONLOG_"
+MAX_FILE_BYTES = 1_048_576
+M = TypeVar("M", bound=BaseModel)
+
+# Kubernetes adds these to every pod beside a Service whose name starts with "fusionlog"; they are no settings.
+_SERVICE_LINK = re.compile(r"(^|_)(SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
+
+
+def load_settings(
+    model_type: type[M],
+    path: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> M:
+    """Read and check the settings of one process.
+
+    Args:
+        model_type: the settings model.
+        path: YAML file, or None for none.
+        overrides: nested values of the command line; a None value counts as not given.
+        environ: the environment; None reads the process's own.
+
+    Raises:
+        SettingsError: the file cannot be read, or a setting is unknown, missing or wrong.
+    """
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if path is not None:
+        layers.append((str(path), _read_file(Path(path))))
+    variables = _read_environment(os.environ if environ is None else environ, set(_top_level_keys(model_type)))
+    layers += [(f"environment variable {name}", values) for name, values in variables]
+    layers.append(("command line", _without_nones(overrides or {})))
+    merged: dict[str, Any] = {}
+    origins: dict[tuple[str, ...], str] = {}
+    for origin, values in layers:
+        _merge(merged, values, origin, origins, ())
+    try:
+        return model_type.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(one_line(error, model_type, origins)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a repeated key is an error and a date stays the text that was written."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(problem=f"key {key.value!r} twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"--config must be a readable file, got {str(path)!r}: {error.strerror or error}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise SettingsError(f"--config must be at most {MAX_FILE_BYTES} bytes, got more in {str(path)!r}")
+    try:
+        document = _parse(content.decode())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise SettingsError(f"--config must be YAML in UTF-8, got {str(path)!r}: {_yaml_problem(error)}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SettingsError(f"--config must hold 'key: value' lines, got a {type(document).__name__} in {str(path)!r}")
+    return {str(key): value for key, value in document.items()}
+
+
+def _parse(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+
+
+def _yaml_problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+    return f"{problem} in line {mark.line + 1}" if mark is not None else " ".join(problem.split())
+
+
+def _read_environment(environ: Mapping[str, str], known: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in sorted(environ):
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if path[0] not in known and _SERVICE_LINK.search(name.removeprefix(ENVIRONMENT_PREFIX)):
+            continue
+        value: Any = _environment_value(name, environ[name])
+        for key in reversed(path):
+            value = {key: value}
+        yield name, value
+
+
+def _environment_value(name: str, text: str) -> Any:
+    if text.strip() == "null":
+        return None
+    if not text.lstrip().startswith(("[", "{")):
+        return text
+    try:
+        return _parse(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SettingsError(
+            f"environment variable {name} must be YAML or JSON when it starts with [ or {{: {_yaml_problem(error)}"
+        ) from None
+
+
+def _top_level_keys(model_type: type[BaseModel]) -> Iterator[str]:
+    for name, field in model_type.model_fields.items():
+        yield field.alias or name
+
+
+def _without_nones(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nones(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _merge(
+    into: dict[str, Any],
+    values: Mapping[str, Any],
+    origin: str,
+    origins: dict[tuple[str, ...], str],
+    path: tuple[str, ...],
+) -> None:
+    """Lay `values` over `into`; mappings merge key by key, everything else (lists too) is replaced."""
+    for key, value in values.items():
+        below = (*path, str(key))
+        origins[below] = origin
+        if isinstance(value, Mapping):
+            held = into.get(key)
+            into[key] = dict(held) if isinstance(held, Mapping) else {}
+            _merge(into[key], value, origin, origins, below)
+        else:
+            into[key] = value

@@ -1,0 +1,106 @@
+"""A pydantic error as the one line an operator needs: which key, set where, to what, and what is allowed."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+VALUE_CHARACTERS = 100
+_SECRET = re.compile(r"pass?w|secret|api_?key|(^|_)token$", re.IGNORECASE)
+
+
+def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mapping[tuple[str, ...], str]) -> str:
+    """The first problem as one line; how many others there are is said at its end.
+
+    Args:
+        error: what pydantic found.
+        model_type: the model that was validated.
+        origins: path of each given key → where it was set.
+    """
+    # A default that could not be made follows from another problem, which is told.
+    problems = [found for found in error.errors(include_url=False) if found["type"] != "default_factory_not_called"]
+    first = problems[0]
+    line = _describe(first, model_type)
+    origin = _origin(first["loc"], origins)
+    if origin:
+        line += f" (set in {origin})" if origin != "command line" else " (set on the command line)"
+    if len(problems) > 1:
+        line += f"; {len(problems) - 1} more setting(s) are wrong"
+    return " ".join(line.split())
+
+
+def _describe(problem: ErrorDetails, model_type: type[BaseModel]) -> str:
+    location = problem["loc"]
+    key = ".".join(str(part) for part in location)
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return _unknown_key(location, value, model_type)
+    if kind == "missing":
+        return f"{key} must be given, got nothing"
+    if kind == "literal_error":
+        return f"{key} must be one of {problem['ctx']['expected']}, got {_shown(location, value)}"
+    if kind in {"model_type", "dict_type", "model_attributes_type"}:
+        allowed = _allowed_keys(model_type, location)
+        return f"{key} must hold keys ({', '.join(allowed)}), got {_shown(location, value)}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = message.replace("Input should be", "must be", 1)
+    if not key:
+        return message
+    separator = " " if message.startswith("must ") else ": "
+    got = "" if "got " in message else f", got {_shown(location, value)}"
+    return f"{key}{separator}{message[:300]}{got}"
+
+
+def _unknown_key(location: tuple[int | str, ...], value: Any, model_type: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in location)
+    allowed = _allowed_keys(model_type, location[:-1])
+    close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{key} must be a known key ({', '.join(allowed)}), got {_shown(location, value)}{hint}"
+
+
+def _allowed_keys(model_type: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    models: list[type[BaseModel]] = [model_type]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        models = [
+            found
+            for model in models
+            for name, field in model.model_fields.items()
+            if part in (name, field.alias)
+            for found in _models_in(field.annotation)
+        ] or models
+    return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Every model in a type: itself, or inside Optional, a union, a tuple or a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _shown(location: tuple[int | str, ...], value: Any) -> str:
+    if any(_SECRET.search(str(part)) for part in location):
+        return "a value that is not shown"
+    text = repr(_masked(value))
+    return text if len(text) <= VALUE_CHARACTERS else text[:VALUE_CHARACTERS] + "…"
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: "***" if _SECRET.search(str(key)) else _masked(held) for key, held in value.items()}
+    return [_masked(held) for held in value] if isinstance(value, list) else value
+
+
+def _origin(location: tuple[int | str, ...], origins: Mapping[tuple[str, ...], str]) -> str:
+    path = tuple(str(part) for part in location)
+    while path:
+        if path in origins:
+            return origins[path]
+        path = path[:-1]
+    return ""

@@ -1,0 +1,99 @@
+"""Artifacts in Kafka: a blob is chunks on a compacted topic, keyed by the blob's hash and the chunk's number."""
+
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from broker.errors import BrokerError
+from broker.reading import read_topic
+from broker.settings import KafkaSettings
+from detector.errors import StoreError
+from schemas.chunks import Assembler, cut, parse_key, sha256_of
+from schemas.errors import RecordError
+
+
+class KafkaStore:
+    """A blob store on a topic.
+
+    Args:
+        kafka: the cluster.
+        topic: compacted topic of the chunks.
+        timeout_seconds: bound of one put or get.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, timeout_seconds: float = 30.0) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._timeout_seconds = timeout_seconds
+        self.url = f"kafka://{topic}"
+
+    def put(self, blob: bytes) -> str:
+        """Write a blob; returns its SHA-256 once the broker has acknowledged every chunk.
+
+        Raises:
+            StoreError: a chunk was refused or not acknowledged in time.
+        """
+        try:
+            write_all(
+                self._kafka, [(self._topic, key.encode(), chunk) for key, chunk in cut(blob)], self._timeout_seconds
+            )
+        except BrokerError as error:
+            raise StoreError(f"store {self.url} must take the blob, got {error}") from error
+        return sha256_of(blob)
+
+    def get(self, sha256: str, max_bytes: int) -> bytes:
+        """The blob of that hash, verified.
+
+        Raises:
+            StoreError: it is not there, larger than `max_bytes`, corrupt, or the broker does not answer.
+        """
+        assembler = Assembler(sha256, max_bytes)
+        try:
+            for message in read_topic(self._kafka, self._topic, self._timeout_seconds):
+                blob = _take(assembler, message)
+                if blob is not None:
+                    return blob
+        except (BrokerError, RecordError) as error:
+            raise StoreError(f"store {self.url} must hold blob {sha256[:12]} whole, got {error}") from error
+        raise StoreError(f"store {self.url} must hold blob {sha256[:12]}, got no or not all chunks of it")
+
+
+def _take(assembler: Assembler, message: Any) -> bytes | None:
+    value = message.value()
+    if value is None:
+        return None
+    try:
+        parse_key(message.key())
+    except RecordError:
+        return None  # something else on the topic; it must not keep models from loading
+    return assembler.add(message.key(), value)
+
+
+def write_all(
+    kafka: KafkaSettings, records: list[tuple[str, bytes, bytes | None]], timeout_seconds: float = 30.0
+) -> None:
+    """Write (topic, key, value) records and wait for every acknowledgement.
+
+    Raises:
+        BrokerError: a record was refused or not acknowledged in time.
+    """
+    problems: list[str] = []
+
+    def on_delivery(error: Any, _message: Any) -> None:
+        if error is not None:
+            problems.append(str(error))
+
+    producer = Producer(
+        kafka.librdkafka()
+        | {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": int(timeout_seconds * 1000)}
+    )
+    try:
+        for topic, key, value in records:
+            producer.produce(topic, key=key, value=value, on_delivery=on_delivery)
+            producer.poll(0)
+        left = producer.flush(timeout_seconds)
+    except (KafkaException, BufferError) as error:
+        raise BrokerError(f"Kafka must take the records, got {error}") from error
+    if left or problems:
+        reason = problems[0] if problems else f"{left} records without an answer in {timeout_seconds:g} s"
+        raise BrokerError(f"Kafka must acknowledge every record, got {reason}")

@@ -1,0 +1,63 @@
+"""The lease on publishing, on the embedded broker."""
+
+import pytest
+
+from broker.admin import ensure_topics
+from broker.embedded import EmbeddedBroker
+from broker.errors import BrokerError
+from broker.lease import Lease
+from broker.registry import read_models
+from broker.settings import KafkaSettings
+from schemas.topics import Topics
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    """Settings of an embedded broker that has our topics."""
+    with EmbeddedBroker() as broker:
+        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        ensure_topics(settings, Topics(), raw={})
+        yield settings
+
+
+def lease(kafka, system, **settings):
+    """A lease that does not wait."""
+    return Lease(kafka, Topics(), system, **({"wait_seconds": 0} | settings))
+
+
+def test_one_of_two_gets_it(kafka):
+    """While one trainer holds the lease, another of the same system is refused with its name."""
+    with lease(kafka, "orders") as first:
+        with pytest.raises(BrokerError, match=r"another trainer .* is publishing"):
+            lease(kafka, "orders").__enter__()
+        first.check()
+
+
+def test_it_is_free_again_after_the_holder(kafka):
+    """Leaving gives it back, also after an error inside."""
+    with pytest.raises(RuntimeError), lease(kafka, "payments"):
+        raise RuntimeError
+    with lease(kafka, "payments") as second:
+        second.check()
+
+
+def test_other_systems_are_not_held_up(kafka):
+    """A lease is for one system."""
+    with lease(kafka, "first"), lease(kafka, "second") as second:
+        second.check()
+
+
+def test_a_holder_that_died_is_passed_over(kafka):
+    """A claim that nobody withdrew stops counting when it runs out, and its holder may write no more."""
+    dead = lease(kafka, "crashed", lease_seconds=5.0)
+    dead.__enter__()
+    with lease(kafka, "crashed", wait_seconds=60.0) as second:
+        second.check()
+        with pytest.raises(BrokerError, match="must end within 5 s"):
+            dead.check()
+
+
+def test_claims_do_not_disturb_readers_of_the_registry(kafka):
+    """The registry reads over claims."""
+    with lease(kafka, "quiet"):
+        assert read_models(kafka, Topics()).systems() == []

@@ -1,0 +1,274 @@
+"""From lines to signatures."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+
+from broker.config import load_settings
+from detector.decode import LineReader
+from detector.errors import DecodeError
+from detector.masking import Masker
+from detector.parser import LineParser
+from detector.scoring import run_lengths
+from detector.system import SystemSpec, WindowSpec
+from detector.templates import TemplateMatcher
+from detector.windows import WindowCutter
+from trainer.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
+from trainer.errors import SourceError
+from trainer.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine
+from trainer.settings import TrainerSettings
+from trainer.sources import Target, open_target
+from trainer.template_sample import learn_templates, sample
+from trainer.window_labels import KeyLabels
+
+SPEC = SystemSpec(
+    name="orders",
+    key_pattern=r"order=(\S+)",
+    window=WindowSpec(kind="session", idle_seconds=60, lateness_seconds=5, max_lines=20),
+)
+STEPS = ("received", "payment of 250 accepted", "packed in box 4", "shipped by carrier 12")
+
+
+def traffic(count=40, seed=0, partitions=1):
+    """Interleaved orders, some of which fail, as target lines by partition."""
+    dice = random.Random(seed)
+    events = []
+    for order in range(count):
+        at = order * 4_000 + dice.randrange(3_000)
+        steps = [*STEPS[:2], "payment refused by bank"] if order % 10 == 9 else list(STEPS)
+        for step in steps:
+            events.append((at, f"order={order} {step}"))
+            at += dice.randrange(1, 30_000)
+    offsets = [0] * partitions
+    lines = []
+    for at, text in sorted(events):
+        partition = int(text.split()[0].removeprefix("order=")) % partitions
+        lines.append(TargetLine(text.encode(), at, "raw", partition, offsets[partition]))
+        offsets[partition] += 1
+    return sorted(lines, key=lambda line: line.partition)
+
+
+def parser_of(lines, spec=SPEC):
+    """A parser with the templates of the lines."""
+    return LineParser(Masker(spec.masks, spec.max_tokens), TemplateMatcher(learn_templates(lines, spec)))
+
+
+def labelled(lines, is_anomalous):
+    """The same lines as a source's."""
+    return [
+        SourceLine(line.value, line.record_time_ms, line.topic, line.partition, line.offset, is_anomalous(line))
+        for line in lines
+    ]
+
+
+def refused(line):
+    """Whether the line tells of a failed payment."""
+    return b"refused" in line.value
+
+
+def test_windows_are_reduced_to_distinct_sequences():
+    """Counts add up to all windows, examples are capped, and every event has its text."""
+    lines = [
+        TargetLine(f"order={order} {step}".encode(), order * 1_000_000, "raw", 0, order * 2 + at)
+        for order in range(100)
+        for at, step in enumerate(("received", "shipped"))
+    ]
+    corpus = build_corpus(lines, SPEC, parser_of(lines))
+    assert corpus.windows == 100
+    [signature] = corpus.signatures
+    assert signature.windows == 100
+    assert len(signature.example_window_ids) == EXAMPLE_WINDOWS
+    assert [corpus.texts[event] for event, _ in signature.runs] == ["order=<NUM> received", "order=<NUM> shipped"]
+    assert corpus.lines == 200
+    assert corpus.offset_ranges == {"raw/0": (0, 199)}
+
+
+def agent_windows(lines, parser, batch):
+    """Windows as an agent cuts them that takes lines in batches."""
+    reader = LineReader(SPEC)
+    cutters = {}
+    windows = []
+    for start in range(0, len(lines), batch):
+        for line in lines[start : start + batch]:
+            cutter = cutters.setdefault(line.partition, WindowCutter(SPEC.name, SPEC.window, "raw", line.partition))
+            read = reader.read(line.value, line.record_time_ms)
+            cutter.add(line.offset, read.event_time_ms, read.keys, parser.event(read.text).id, read.text)
+        for cutter in cutters.values():
+            windows += cutter.take_closed()
+    for cutter in cutters.values():
+        cutter.flush()
+        windows += cutter.take_closed()
+    return windows
+
+
+@pytest.mark.parametrize("batch", [1, 7, 256])
+def test_the_trainer_cuts_the_agents_windows(batch):
+    """A plain loop over reader, parser and cutter gives the same window ids and sequences, for any batch size."""
+    lines = traffic(partitions=3)
+    parser = parser_of(lines)
+    corpus = build_corpus(lines, SPEC, parser)
+    expected = {}
+    for window in agent_windows(lines, parser, batch):
+        expected.setdefault(run_lengths(window.event_ids), set()).add(window.id)
+    assert {one.runs: set(one.example_window_ids) for one in corpus.signatures} == expected
+    assert corpus.windows == sum(map(len, expected.values()))
+
+
+def test_partitions_may_be_read_in_turns():
+    """Interleaved partitions give the same windows as one after another."""
+    lines = traffic(partitions=3)
+    parser = parser_of(lines)
+    turns = sorted(lines, key=lambda line: line.offset)
+    one, other = build_corpus(lines, SPEC, parser), build_corpus(turns, SPEC, parser)
+    assert {row.runs: row.windows for row in one.signatures} == {row.runs: row.windows for row in other.signatures}
+
+
+def test_a_labelled_line_makes_its_window_anomalous():
+    """A signature's label is the share of its windows that hold a labelled line."""
+    lines = traffic()
+    corpus = build_corpus(labelled(lines, refused), SPEC, parser_of(lines))
+    check_labels(corpus)
+    assert sum(one.label * one.windows for one in corpus.signatures) == 4
+    for one in corpus.signatures:
+        assert one.label == any("refused" in corpus.texts[event] for event, _ in one.runs)
+
+
+def test_key_labels_make_windows_anomalous():
+    """A label file speaks of keys; what lines say does not count then."""
+    lines = traffic()
+    labels = KeyLabels(frozenset({"0", "1"}), listed=2)
+    corpus = build_corpus(labelled(lines, refused), SPEC, parser_of(lines), labels)
+    assert round(sum(one.label * one.windows for one in corpus.signatures)) == 2
+
+
+def test_a_target_has_no_labels():
+    """Every signature of a target says None."""
+    lines = traffic()
+    assert {one.label for one in build_corpus(lines, SPEC, parser_of(lines)).signatures} == {None}
+
+
+@pytest.mark.parametrize(
+    ("is_anomalous", "told"),
+    [
+        (lambda _: None, "must be labelled, got no labels"),
+        (lambda _: False, "got no anomalous one"),
+        (lambda _: True, "got no normal one"),
+    ],
+)
+def test_a_source_needs_both_classes(is_anomalous, told):
+    """A source that cannot teach both is refused, with what to do."""
+    lines = traffic()
+    corpus = build_corpus(labelled(lines, is_anomalous), SPEC, parser_of(lines))
+    with pytest.raises(SourceError, match=told):
+        check_labels(corpus)
+
+
+def test_unreadable_lines_are_counted_and_left_out():
+    """They neither stop the run nor enter a window."""
+    good = traffic()
+    parser = parser_of(good)
+    bad = [
+        TargetLine(value, 0, "raw", 1, offset)
+        for offset, value in enumerate([None, b"", b"\xff", b"{", b"x" * 2_000_000])
+    ]
+    with pytest.raises(DecodeError):
+        LineReader(SPEC).read(bad[-1].value, 0)
+    corpus = build_corpus(good + bad, SPEC, parser)
+    assert corpus.unreadable_lines == 5
+    assert corpus.lines == len(good) + 5
+    assert corpus.signatures == build_corpus(good, SPEC, parser).signatures
+
+
+def test_lines_without_keys_are_counted():
+    """They belong to no window."""
+    lines = [*traffic(), TargetLine(b"heartbeat", 10**9, "raw", 0, 10**6)]
+    assert build_corpus(lines, SPEC, parser_of(lines)).keyless_lines == 1
+
+
+@pytest.mark.parametrize("lines", [[], [TargetLine(b"no key here", 0, "raw", 0, 0)], [TargetLine(b"", 0, "raw", 0, 0)]])
+def test_no_window_is_an_error_that_helps(lines):
+    """Lines read, unreadable and without key are told apart."""
+    with pytest.raises(SourceError, match=r"must have lines that form windows, got \d lines.*key_pattern or key_field"):
+        build_corpus(lines, SPEC, parser_of(lines))
+
+
+def test_a_file_line_without_a_time_takes_the_time_before_it():
+    """A stack trace in a dated log neither is late nor moves the watermark; a log without times has no gaps."""
+    spec = SPEC.model_copy(
+        update={"layout": "custom", "line_pattern": r"(?P<time>\d+) (?P<message>.*)", "time_format": "epoch_s"}
+    )
+    texts = [b"1000 order=1 received", b"at order=1 frame", b"1010 order=1 shipped", b"2000 order=1 received"]
+    lines = [TargetLine(text, UNKNOWN_TIME_MS, "f", 0, offset) for offset, text in enumerate(texts)]
+    corpus = build_corpus(lines, spec, parser_of(lines, spec))
+    assert sorted(sum(run for _, run in one.runs) for one in corpus.signatures) == [1, 3]
+    assert corpus.late_lines == 0
+
+
+def test_the_sample_has_the_beginning_and_some_of_the_rest_in_order():
+    """It is as large as asked, ordered, and the same for a seed."""
+    lines = [TargetLine(b"", 0, "raw", 0, offset) for offset in range(1_000)]
+    drawn = [line.offset for line in sample(lines, 100, random.Random(1))]
+    assert drawn[:80] == list(range(80))
+    assert len(drawn) == 100
+    assert drawn == sorted(set(drawn))
+    assert max(drawn) > 500
+    assert drawn == [line.offset for line in sample(lines, 100, random.Random(1))]
+    assert len(list(sample(lines[:50], 100, random.Random(1)))) == 50
+
+
+def test_templates_known_before_are_kept():
+    """Learning can start from those of an earlier model."""
+    known = learn_templates(traffic(), SPEC)
+    more = learn_templates([TargetLine(b"disk 3 full", 0, "raw", 0, 0)], SPEC, existing=[one.text for one in known])
+    assert {one.text for one in more} == {one.text for one in known} | {"disk <NUM> full"}
+
+
+def target_corpus(path, **spec):
+    """Corpus and templates of a target file."""
+    values = {"target": {"path": str(path), "spec": {"name": "target", **spec}}}
+    stream = open_target(load_settings(TrainerSettings, None, values, {}))
+    assert isinstance(stream, Target)
+    return read_corpus(stream)
+
+
+def test_labels_in_a_target_file_change_nothing(tmp_path):
+    """Permuting a JSON target's labels, or leaving them out, gives a byte-identical corpus."""
+    lines = traffic()
+    dice = random.Random(3)
+    results = []
+    for labels in (["normal"] * len(lines), [dice.choice(["normal", "anomalous"]) for _ in lines], [None] * len(lines)):
+        path = tmp_path / "target.jsonl"
+        records = [
+            {"message": line.value.decode(), "timestamp": line.record_time_ms} | ({"label": label} if label else {})
+            for line, label in zip(lines, labels, strict=True)
+        ]
+        path.write_text("\n".join(json.dumps(record) for record in records), "utf-8")
+        corpus, templates = target_corpus(path, key_pattern=r"order=(\S+)")
+        results.append(json.dumps([dataclasses.asdict(corpus), [one.text for one in templates]]))
+    assert results[0] == results[1] == results[2]
+
+
+def test_progress_counts_every_line_twice(tmp_path):
+    """Once for the templates, once for the windows."""
+
+    class Recorder:
+        def __init__(self):
+            self.stages = {}
+
+        def stage(self, name, total=None):
+            self.name, self.total = name, total
+            self.stages[name] = 0
+
+        def advance(self, steps=1):
+            self.stages[self.name] += steps
+
+    path = tmp_path / "a.log"
+    path.write_bytes(b"order=1 received\n" * 12_345)
+    stream = open_target(
+        load_settings(TrainerSettings, None, {"target": {"path": str(path), "spec": {"key_pattern": "order=1"}}}, {})
+    )
+    recorder = Recorder()
+    read_corpus(stream, progress=recorder)
+    assert recorder.stages == {"target: templates": 12_345, "target: windows": 12_345}

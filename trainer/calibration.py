@@ -1,0 +1,55 @@
+"""Temperature and prior: from logits that rank well to probabilities that mean what they say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+_STEPS = 200
+_RIDGE_SLOPE, _RIDGE_BIAS = 0.5, 0.05
+_MIN_SLOPE, _MAX_SLOPE = 0.2, 3.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibrated logit = logit / temperature + bias."""
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Calibrated probabilities [n]."""
+        return sigmoid(logits / self.temperature + self.bias)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """1 / (1 + e^-x), without overflow."""
+    result: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))
+    return result
+
+
+def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
+    """Least cross-entropy by Newton's method, drawn toward no change so that few labels cannot bend it far.
+
+    Args:
+        logits: [n] of the network.
+        labels: [n] 0 to 1.
+        weights: [n] how much each label counts.
+    """
+    if not len(logits) or float(weights.sum()) <= 0.0:
+        return Calibration()
+    scaled = weights * len(weights) / float(weights.sum())
+    slope, bias = 1.0, 0.0
+    for _ in range(_STEPS):
+        predicted = sigmoid(slope * logits + bias)
+        error, spread = scaled * (predicted - labels), scaled * predicted * (1.0 - predicted) + 1e-9
+        gradient = np.array([error @ logits + _RIDGE_SLOPE * (slope - 1.0), error.sum() + _RIDGE_BIAS * bias])
+        cross = float(spread @ logits)
+        hessian = np.array([[spread @ logits**2 + _RIDGE_SLOPE, cross], [cross, spread.sum() + _RIDGE_BIAS]])
+        move = np.clip(np.linalg.solve(hessian, gradient), -0.5, 0.5)
+        slope, bias = float(np.clip(slope - move[0], _MIN_SLOPE, _MAX_SLOPE)), float(bias - move[1])
+        if np.abs(move).max() < 1e-9:  # noqa: PLR2004
+            break
+    return Calibration(1.0 / slope, bias)

@@ -1,0 +1,151 @@
+"""The label ledger: every answer with who gave it and to what question, kept so that none is asked for twice.
+
+One JSON line an answer, appended and synced before the answer is used; a line that a crash cut short is dropped on the
+next open. A revocation is a line, too: history is never rewritten. The LLM cache, the knowledge base and the state of a
+round are views of this file (design `recipe.md` 8).
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from trainer.labelling.base import Answer
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An answer in the ledger, with the neighbours it was shown and the round that asked."""
+
+    answer: Answer
+    round: int
+    neighbours: tuple[str, ...] = ()
+
+
+class LabelLedger:
+    """An append-only file of answers. One process writes it.
+
+    Args:
+        path: the file; its folder is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._entries: dict[str, Entry] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = self._read()
+        if whole is not None:
+            with path.open("r+b") as file:
+                file.truncate(whole)
+        self._file = path.open("ab")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, giver: str, prompt_hash: str) -> Answer | None:
+        """The answer that `giver` gave to this question, if it is there and stands."""
+        entry = self._entries.get(_key(giver, prompt_hash))
+        return entry.answer if entry else None
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Write answers; they are on disk when this returns."""
+        fresh = [entry for entry in entries if _key(entry.answer.giver, entry.answer.prompt_hash) not in self._entries]
+        if not fresh:
+            return
+        self._write([_record(entry) for entry in fresh])
+        self._entries.update({_key(entry.answer.giver, entry.answer.prompt_hash): entry for entry in fresh})
+
+    def revoke(self, prompt_hashes: Sequence[str], by: str) -> int:
+        """Take answers back: they are no longer found, and are asked for again; returns how many stood."""
+        chosen = set(prompt_hashes)
+        keys = [key for key, entry in self._entries.items() if entry.answer.prompt_hash in chosen]
+        self._write([{"revoked": self._entries[key].answer.prompt_hash, "by": by} for key in keys])
+        for key in keys:
+            del self._entries[key]
+        return len(keys)
+
+    def learned(self, artifact: str, groups: int) -> None:
+        """Note that a model learned from what stands here."""
+        self._write([{"learned_by": artifact, "groups": groups}])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, records: Sequence[dict[str, Any]]) -> None:
+        self._file.write(b"".join(json.dumps(record, sort_keys=True).encode() + b"\n" for record in records))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _read(self) -> int | None:
+        """Take in what is there; returns where the whole lines end, None when there is no file."""
+        if not self.path.exists():
+            return None
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            structlog.get_logger(__name__).warning("ledger.cut_line_dropped", path=str(self.path))
+        for line in content[:whole].splitlines():
+            self._take(line)
+        return whole
+
+    def _take(self, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+            if "revoked" in record:
+                for key in [k for k, e in self._entries.items() if e.answer.prompt_hash == record["revoked"]]:
+                    del self._entries[key]
+            elif "group" in record:
+                entry = _entry(record)
+                self._entries[_key(entry.answer.giver, entry.answer.prompt_hash)] = entry
+        except (ValueError, KeyError, TypeError) as error:
+            structlog.get_logger(__name__).warning("ledger.line_skipped", path=str(self.path), error=str(error)[:200])
+
+
+def _key(giver: str, prompt_hash: str) -> str:
+    return f"{giver}\n{prompt_hash}"
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    answer = entry.answer
+    return {
+        "group": answer.group,
+        "label": answer.label,
+        "confidence": round(answer.confidence, 6),
+        "evidence": list(answer.evidence),
+        "reason": answer.reason,
+        "giver": answer.giver,
+        "prompt_hash": answer.prompt_hash,
+        "tokens": answer.tokens,
+        "round": entry.round,
+        "neighbours": list(entry.neighbours),
+    }
+
+
+def _entry(record: dict[str, Any]) -> Entry:
+    if record["label"] not in ("normal", "anomalous", "abstain"):
+        raise ValueError(f"label must be normal, anomalous or abstain, got {record['label']!r}")
+    answer = Answer(
+        group=str(record["group"]),
+        label=record["label"],
+        confidence=float(record["confidence"]),
+        evidence=tuple(record["evidence"]),
+        reason=str(record["reason"]),
+        giver=str(record["giver"]),
+        prompt_hash=str(record["prompt_hash"]),
+        tokens=int(record["tokens"]),
+    )
+    return Entry(answer, int(record["round"]), tuple(record["neighbours"]))

@@ -1,0 +1,1 @@
+"""Labellers: who says `normal` or `anomalous` of a distinct window, without the truth."""

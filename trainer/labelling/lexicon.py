@@ -1,0 +1,93 @@
+"""How alarming the words of a log line are, before anything is known about the system that wrote it.
+
+The scale is -0.3 (says that something went well again) to 1.0 (says that something broke). Words are matched by stem,
+so `failed`, `failure` and `failing` weigh the same; a negation just before a word, or a word of recovery anywhere,
+takes most of its weight away, since `0 errors`, `retry succeeded` and `error corrected` are routine.
+"""
+
+import re
+
+_SEVERE = (
+    "panic fatal crash corrupt exception abort killed oom segfault segv deadlock emergency unrecoverable uncorrectable"
+    " unexpected violat breach fault stuck exhaust overflow critical severe alarm died dead unhandled integrity tamper"
+)
+_BAD = (
+    "error err fail denied deny refus reject timeout unreach lost loss unable cannot missing invalid illegal broken"
+    " conflict mismatch exceed disconnect drop unavailable expir inconsisten stall wrong bad rollback revert"
+    " leak starv misroute orphan unrespons unauthor forbidden overheat overrun malform damag unknown degrad quarantin"
+    " discrepan abandon evict escalat insufficien absent never partial incomplet bogus unsafe hung hang jam spoil"
+    " overdue overload underrun truncat undeliver impossible collision unsuccess unresolv abnormal unhealth"
+)
+_MILD = (
+    "warn retry retri slow delay interrupt late redundant skip suspic backoff postpon unusual congest wait stale defer"
+)
+_RECOVERY = (
+    "correct recover succe resolv clear heal restor ok fixed ignor harmless optional nonfatal tolerat fallback default"
+    " handled benign suppress transient expected graceful normal passed complet healthy regain resum deprecat"
+    " cosmetic advisory informational"
+)
+_NEGATION = frozenset({"no", "0", "zero", "without", "not", "none", "non", "free"})
+_NOT_BAD_ALONE = frozenset({"exceptions", "errors", "failures", "warnings", "faults", "timeouts", "retries", "drops"})
+_PHRASES = ("not found", "timed out", "out of memory", "not responding", "out of range", "out of sync", "not belong",
+            "no response", "no route", "not available", "no such", "not allowed", "gave up", "giving up", "no space",
+            "cut off", "no reply", "no heartbeat", "out of order", "no answer", "not match")  # fmt: skip
+_EXACT = frozenset(
+    {"err", "ok", "bad", "late", "wait", "lost", "loss", "dead", "died", "oom", "jam", "hung", "hang", "never"}
+)
+_NUMBER = "<num>"
+_WORD = re.compile(r"<[a-z]+>|\d+|[a-z]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def _stems(words: str) -> tuple[str, ...]:
+    return tuple(sorted(words.split(), key=len, reverse=True))
+
+
+_WEIGHTS = ((1.0, _stems(_SEVERE)), (0.75, _stems(_BAD)), (0.3, _stems(_MILD)))
+_RECOVERY_STEMS = _stems(_RECOVERY)
+
+
+def lexical_words(text: str) -> list[str]:
+    """Lower-case words, numbers and masks of a template, camel case split."""
+    return _WORD.findall(_CAMEL.sub(" ", text).lower())
+
+
+def severity(text: str) -> float:
+    """How alarming `text` reads, -0.3 to 1.0; 0.0 for neutral lines."""
+    words = lexical_words(text)
+    joined = " ".join(words)
+    score = 0.8 if any(phrase in joined for phrase in _PHRASES) else 0.0
+    for position, word in enumerate(words):
+        score = max(score, _word_weight(words, position, word))
+    if any(_stands(word, stem) for word in words for stem in _RECOVERY_STEMS):
+        return 0.25 * score if score > 0.0 else -0.3
+    return score
+
+
+def _word_weight(words: list[str], position: int, word: str) -> float:
+    for weight, stems in _WEIGHTS:
+        if any(_stands(word, stem) for stem in stems):
+            before = words[max(0, position - 2) : position]
+            if any(other in _NEGATION for other in before):
+                return 0.1 * weight
+            counted = word in _NOT_BAD_ALONE and any(other == _NUMBER or other.isdigit() for other in before)
+            return 0.4 * weight if counted else weight
+    return 0.0
+
+
+def _stands(word: str, stem: str) -> bool:
+    return word == stem if stem in _EXACT else word.startswith(stem)
+
+
+ALARMING_PHRASES = (
+    "failed", "error", "timed out", "refused", "exception", "crashed", "lost", "rejected", "aborted", "corrupt",
+    "unreachable", "denied", "cannot continue", "not found", "panic", "fatal", "invalid", "no response", "killed",
+    "no space left", "mismatch", "expired", "disconnected", "deadlock", "gave up", "violation", "stuck", "dropped",
+    "unavailable", "out of memory", "exceeded", "damaged", "inconsistent", "rolled back", "abandoned", "overflow",
+)  # fmt: skip
+"""Wordings of failures, to make up lines that no corpus holds."""
+REASSURING_PHRASES = (
+    "retry succeeded", "corrected", "recovered", "0 errors", "without errors", "passed", "restored", "no failures",
+    "resolved", "using default", "ignored", "0 failed", "completed ok", "cleared",
+)  # fmt: skip
+"""Wordings that take the alarm out of a line."""

@@ -1,0 +1,219 @@
+"""A large language model behind an OpenAI-compatible endpoint as labeller: vLLM, DashScope, OpenAI, Ollama.
+
+The client's own retries are off; the one retry layer is here and honours Retry-After, inside a wall-clock deadline.
+When the deadline or the tokens are spent, labelling stops and training goes on with what was answered.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Literal
+
+import openai
+import structlog
+
+from trainer.errors import LabellerError
+from trainer.labelling.base import Answer, Question, SystemCard
+from trainer.labelling.prompt import INSTRUCTIONS, SCHEMA, event_names, read_answer, user_prompt
+from trainer.settings import OpenAISettings
+
+Mode = Literal["json_schema", "json_object", "text"]
+
+_MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
+_ATTEMPTS = 5
+_READINGS = 2
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 20.0
+_ANSWER_TOKENS = 400
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass
+class _Spent(Exception):
+    """No more calls: the deadline or the tokens are spent."""
+
+    reason: str
+
+
+class OpenAILabeller:
+    """Asks one question a call, several calls at a time.
+
+    Args:
+        settings: endpoint, limits.
+        workers: labellers that share the endpoint; concurrency and tokens are divided among them.
+    """
+
+    def __init__(self, settings: OpenAISettings, workers: int = 1) -> None:
+        self.name = f"openai:{settings.model}"
+        self._settings = settings
+        self._concurrency = max(1, settings.concurrency // workers)
+        self._tokens_left = max(1, settings.max_tokens_total // workers)
+        self._deadline: float | None = None
+        self._mode: Mode = _MODES[0]
+        self._log = structlog.get_logger(__name__)
+
+    def label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
+        """One answer a question; a question that could not be asked gets an abstention without a prompt hash.
+
+        Raises:
+            LabellerError: the endpoint refuses the key or the model, or does not answer at all.
+        """
+        if self._deadline is None:
+            self._deadline = monotonic() + self._settings.deadline_seconds
+        return asyncio.run(self._label(questions, card))
+
+    def prompt_hash(self, question: Question, card: SystemCard) -> str:
+        """Hash of model and prompt."""
+        told = "\n".join((self._settings.model, INSTRUCTIONS, user_prompt(question, card)))
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    async def _label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
+        client = openai.AsyncOpenAI(
+            base_url=self._settings.base_url,
+            api_key=self._key(),
+            timeout=self._settings.timeout_seconds,
+            max_retries=0,
+        )
+        gate = asyncio.Semaphore(self._concurrency)
+
+        async def one(question: Question) -> Answer:
+            async with gate:
+                return await self._answer(client, question, card)
+
+        async with client:
+            # The first call alone finds out what the endpoint can do; the others profit.
+            first = [await one(question) for question in questions[:1]]
+            return first + list(await asyncio.gather(*(one(question) for question in questions[1:])))
+
+    async def _answer(self, client: openai.AsyncOpenAI, question: Question, card: SystemCard) -> Answer:
+        prompt, names = user_prompt(question, card), event_names(question.runs[0])
+        tokens = 0
+        try:
+            for _ in range(_READINGS):
+                content, used = await self._call(client, prompt)
+                tokens += used
+                answer = read_answer(content, names)
+                if answer is not None:
+                    label, confidence, evidence, reason = answer
+                    return Answer(
+                        question.group,
+                        label,
+                        confidence,
+                        evidence,
+                        reason,
+                        self.name,
+                        self.prompt_hash(question, card),
+                        tokens,
+                    )
+        except _Spent as spent:
+            return Answer(question.group, "abstain", 0.0, reason=spent.reason, giver=self.name, tokens=tokens)
+        self._log.warning("labeller.unreadable_answer", group=question.group)
+        return Answer(
+            question.group,
+            "abstain",
+            0.0,
+            reason="answer could not be read",
+            giver=self.name,
+            prompt_hash=self.prompt_hash(question, card),
+            tokens=tokens,
+        )
+
+    async def _call(self, client: openai.AsyncOpenAI, prompt: str) -> tuple[str, int]:
+        """Content and tokens of one answer; retried while that makes sense."""
+        attempt = 0
+        while attempt < _ATTEMPTS:
+            seconds = self._seconds_left()
+            mode = self._mode
+            try:
+                # A bound on the whole call: the client's time-out starts anew with every byte that drips in.
+                reply = await asyncio.wait_for(
+                    self._send(client, prompt, mode), min(seconds, self._settings.timeout_seconds)
+                )
+                return self._read(reply, prompt)
+            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+                raise LabellerError(
+                    f"openai.base_url, api_key and model must be right, got {error.status_code} from "
+                    f"{self._settings.base_url} for {self._settings.model!r}"
+                ) from error
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._step_down(mode):
+                    raise _Spent(f"endpoint refused the question ({error.status_code})") from error
+                continue
+            except (openai.APIError, TimeoutError) as error:
+                attempt += 1
+                await self._pause(error, attempt)
+        raise _Spent("endpoint did not answer")
+
+    async def _send(self, client: openai.AsyncOpenAI, prompt: str, mode: Mode) -> Any:
+        extra: dict[str, Any] = {}
+        if mode == "json_schema":
+            schema = {"name": "verdict", "strict": True, "schema": SCHEMA}
+            extra["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif mode == "json_object":
+            extra["response_format"] = {"type": "json_object"}
+        return await client.chat.completions.create(
+            model=self._settings.model,
+            messages=[{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": prompt}],
+            temperature=0.0,
+            max_tokens=_ANSWER_TOKENS,
+            **extra,
+        )
+
+    def _read(self, reply: Any, prompt: str) -> tuple[str, int]:
+        choices = getattr(reply, "choices", None)
+        content = str(getattr(choices[0].message, "content", "") or "") if choices else ""
+        usage = getattr(reply, "usage", None)
+        counted = getattr(usage, "total_tokens", None)
+        guess = (len(INSTRUCTIONS) + len(prompt) + len(content)) // _CHARACTERS_PER_TOKEN
+        used = counted if isinstance(counted, int) and counted > 0 else guess
+        self._tokens_left -= used
+        return content, used
+
+    def _step_down(self, mode: Mode) -> bool:
+        """Ask for less structure from now on; false when there is none left to give up."""
+        if mode == self._mode:
+            if mode == _MODES[-1]:
+                return False
+            self._mode = _MODES[_MODES.index(mode) + 1]
+            self._log.info("labeller.answer_format", model=self._settings.model, format=self._mode)
+        return True
+
+    async def _pause(self, error: Exception, attempt: int) -> None:
+        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        told = _retry_after_seconds(error)
+        pause = pause if told is None else told
+        self._log.warning("labeller.retry", error=type(error).__name__, attempt=attempt, pause_seconds=round(pause, 2))
+        if pause >= self._seconds_left():
+            raise _Spent(f"endpoint asks to wait {pause:.0f} s, longer than the deadline leaves")
+        await asyncio.sleep(pause)
+
+    def _seconds_left(self) -> float:
+        assert self._deadline is not None
+        left = self._deadline - monotonic()
+        if left <= 0.0:
+            raise _Spent("deadline of labelling reached")
+        if self._tokens_left <= 0:
+            raise _Spent("tokens of labelling spent")
+        return left
+
+    def _key(self) -> str:
+        settings = self._settings
+        if settings.api_key_file is not None:
+            try:
+                return settings.api_key_file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise LabellerError(
+                    f"openai.api_key_file must be readable, got {settings.api_key_file}: {error}"
+                ) from error
+        # Local endpoints ask for no key, but the client insists on one.
+        return settings.api_key.get_secret_value() if settings.api_key is not None else "none"
+
+
+def _retry_after_seconds(error: Exception) -> float | None:
+    response = getattr(error, "response", None)
+    told = response.headers.get("retry-after") if response is not None else None
+    try:
+        return max(0.0, float(told)) if told is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,171 @@
+"""The recipe: one training run, top to bottom (design `recipe.md`).
+
+Read both systems → embed → how much of the target does the source know → SM(0) by meta-learning → label and distil in
+rounds → calibrate → pack → publish. Nothing is published before everything is done, so Ctrl-C at any line leaves the
+model that serves in place; answers that were given stay in the ledger, and the next run does not ask again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+
+import numpy as np
+import structlog
+
+from detector.folders import write_folder
+from schemas.chunks import sha256_of
+from trainer.corpus import read_corpus
+from trainer.crew import Assignment, Crew
+from trainer.distillation import Distillation, DistillationSettings
+from trainer.encoding import make_embedder
+from trainer.evaluation import alert_rate
+from trainer.grouping import label_groups
+from trainer.label_ledger import LabelLedger
+from trainer.labelling.plan import make_hasher, make_plan
+from trainer.labelling.source_alarm import carried_over
+from trainer.learner import Mixture
+from trainer.meta_learning import MetaSettings
+from trainer.packing import pack_model
+from trainer.progress import Progress, Silent
+from trainer.publish import check_publishable, publish
+from trainer.questions import Desk, system_card
+from trainer.report import TrainingReport
+from trainer.settings import TrainerSettings
+from trainer.sources import open_source, open_target
+from trainer.word_vectors import load_word_vectors
+
+__all__ = ["TrainingReport", "train"]
+
+HireCrew = Callable[[Assignment, TrainerSettings], Crew]
+
+# A labeller that knows more than the rules is not to be argued with by windows that the rules labelled.
+_MIXTURES = {"heuristic": Mixture(), "openai": Mixture(0.7, 0.15, 0.15), "recorded": Mixture(0.7, 0.15, 0.15)}
+
+
+def train(
+    settings: TrainerSettings, progress: Progress | None = None, hire_crew: HireCrew | None = None
+) -> TrainingReport:
+    """Train a model for the target and publish it.
+
+    Args:
+        settings: of the run.
+        progress: told about stages.
+        hire_crew: who does the work; Ray actors by default.
+
+    Raises:
+        TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
+    """
+    began = monotonic()
+    progress = progress or Silent()
+    log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
+    if settings.publish:
+        check_publishable(settings)
+
+    source_stream, target_stream = open_source(settings), open_target(settings)
+    source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
+    target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress)
+    log.info("corpus.read", source=source.system, windows=target.windows, signatures=len(target.signatures))
+
+    texts = [*source.texts.values(), *target.texts.values()]
+    vectors = load_word_vectors(settings.word_vectors, texts) if settings.word_vectors else None
+    embedder = make_embedder((source, target), vectors)
+    plan = make_plan(settings, target, carried_over(embedder, source, target.texts))
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
+
+    progress.stage("workers")
+    assignment = Assignment(
+        source=source,
+        target=target,
+        embedder=embedder,
+        hidden=settings.hidden,
+        seed=settings.seed,
+        make_labeller=plan,
+        milvus=str((settings.work_dir / "knowledge.db").resolve()),
+        labellers=settings.labellers,
+    )
+    crew = (hire_crew or _ray_crew)(assignment, settings)
+    try:
+        with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:
+            progress.stage("similarity")
+            similarities, routing = crew.route()
+
+            progress.stage("meta-learning")
+            meta = crew.meta_learn(np.flatnonzero(routing.general), MetaSettings(steps=settings.meta_steps))
+            log.info("model.meta_learned", steps=meta.steps, domain_accuracy=round(meta.domain_accuracy, 3))
+
+            groups = label_groups(target, settings.budget)
+            desk = Desk(target, groups, crew, ledger, make_hasher(plan), system_card(target))
+            distillation_settings = DistillationSettings(
+                budget=settings.budget, rounds=settings.rounds, mixture=_MIXTURES[settings.labeller]
+            )
+            distilled = Distillation(target, groups, routing, crew, desk, distillation_settings, progress).run()
+
+            progress.stage("pack")
+            probabilities = distilled.calibration.probabilities(distilled.logits)
+            windows = np.array([signature.windows for signature in target.signatures], np.float64)
+            metrics = distilled.metrics | {
+                "alert_rate": alert_rate(probabilities, windows),
+                "meta_domain_accuracy": meta.domain_accuracy,
+                **{f"router_{name}": value for name, value in routing.statistics.items()},
+            }
+            readiness = distilled.readiness.value if distilled.readiness.count else None
+            labeller = desk.giver
+            files = pack_model(
+                spec=target_stream.spec,
+                templates=templates,
+                source=source,
+                target=target,
+                embedder=embedder,
+                hidden=settings.hidden,
+                state=crew.state(),
+                calibration=distilled.calibration,
+                similarities=similarities,
+                routing=routing,
+                logits=distilled.logits,
+                labeller=labeller,
+                metrics=metrics,
+                transfer_readiness=readiness,
+                seed=settings.seed,
+            )
+            ledger.learned(sha256_of(files["manifest.json"]), len(desk.answers))
+        retrieval, _ = crew.index_name()
+    finally:
+        crew.close()
+
+    report = TrainingReport(
+        system=target.system,
+        version=0,
+        sha256=sha256_of(files["manifest.json"]),
+        labeller=labeller,
+        metrics=metrics,
+        transfer_readiness=readiness,
+        counts={
+            "source_lines": source.lines,
+            "target_lines": target.lines,
+            "unreadable_lines": target.unreadable_lines,
+            "windows": target.windows,
+            "signatures": len(target.signatures),
+            "templates": len(templates),
+            "groups": len(groups),
+            "answers_asked": desk.asked,
+            "answers_remembered": desk.remembered,
+        },
+        seconds=0.0,
+        retrieval=retrieval,
+        out=settings.out,
+    )
+    if settings.out is not None:
+        write_folder(settings.out, files)
+    if settings.publish:
+        progress.stage("publish")
+        version, _ = publish(settings, files, report)
+        report = replace(report, version=version)
+    report = replace(report, seconds=round(monotonic() - began, 1))
+    log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
+    return report
+
+
+def _ray_crew(assignment: Assignment, settings: TrainerSettings) -> Crew:
+    from trainer.actors import RayCrew
+
+    return RayCrew(assignment, settings.ray_address)

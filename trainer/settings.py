@@ -1,0 +1,188 @@
+"""Settings of one training run: read once, frozen, unknown keys refused.
+
+Read them with `broker.config.load_settings(TrainerSettings, path, overrides)`: flags win over the environment, the
+environment over the file.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+
+from broker.settings import KafkaSettings
+from detector.system import SystemSpec
+from schemas.topics import Topics
+from trainer.bounds import parse_bound
+
+STARTER = "starter"
+KAFKA = "kafka://"
+_NAME = re.compile(r"[^a-z0-9]+")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class _Input(_Frozen):
+    """A file or a topic of log lines.
+
+    Attributes:
+        path: a file (raw text or JSON lines; `.gz`, `.xz` or `.bz2` by suffix), or `kafka://<topic>`.
+        begin, end: `from` and `to` of a topic: an ISO time, `offset:N`, or `p0=N,p1=M`; `to` itself is left out.
+    """
+
+    path: str = Field(min_length=1)
+    begin: str | None = Field(default=None, alias="from")
+    end: str | None = Field(default=None, alias="to")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("spec"), dict) and "name" not in values["spec"]:
+            return values | {"spec": {"name": system_name(str(values.get("path", ""))), **values["spec"]}}
+        return values
+
+    @field_validator("path")
+    @classmethod
+    def _complete(cls, path: str) -> str:
+        if path == KAFKA:
+            raise ValueError("must be a file or kafka://<topic>, got 'kafka://' without a topic")
+        return path
+
+    @field_validator("begin", "end")
+    @classmethod
+    def _readable(cls, bound: str | None, info: ValidationInfo) -> str | None:
+        if bound is not None:
+            parse_bound(bound)
+            if not str(info.data.get("path", KAFKA)).startswith(KAFKA):
+                raise ValueError(f"must be left out unless path is kafka://<topic>, got {bound!r}")
+        return bound
+
+    @property
+    def topic(self) -> str | None:
+        """The topic to replay, or None for a file."""
+        return self.path.removeprefix(KAFKA) if self.path.startswith(KAFKA) else None
+
+
+class TargetSettings(_Input):
+    """The system to learn, without labels.
+
+    Attributes:
+        spec: the system; its name is taken from `path` where it is left out.
+    """
+
+    spec: SystemSpec = Field(default_factory=lambda data: SystemSpec(name=system_name(data["path"])))
+
+
+class SourceSettings(_Input):
+    """The mature system whose labels are known; `path` may be `starter`: labelled logs that fusionlog makes itself.
+
+    Attributes:
+        spec: the system; None for `starter`, which brings its own.
+        labels: CSV of labels beside the log: `BlockId,Label` (a label a window key) or `start,end[,key]` (incidents).
+            Without it the lines carry their labels: BGL's first field, or a JSON field `label` or `anomalous`.
+    """
+
+    path: str = Field(default=STARTER, min_length=1)
+    spec: SystemSpec | None = Field(default_factory=lambda data: _default_spec(data["path"]))
+    labels: Path | None = None
+
+    @model_validator(mode="after")
+    def _starter_brings_its_own(self) -> Self:
+        if self.path == STARTER and (self.spec is not None or self.labels is not None):
+            raise ValueError("spec and labels must be left out when path is 'starter', which brings its own")
+        if self.path != STARTER and self.spec is None:
+            raise ValueError(f"spec must be given for {self.path!r}, got null")
+        return self
+
+
+class OpenAISettings(_Frozen):
+    """An OpenAI-compatible endpoint; log text is sent there, redacted."""
+
+    base_url: str = "http://localhost:8000/v1"
+    model: str = "qwen-plus"
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    concurrency: int = Field(default=8, ge=1, le=256)
+    max_tokens_total: int = Field(default=2_000_000, ge=1, description="labelling stops here, training goes on")
+    deadline_seconds: float = Field(default=3_600.0, gt=0, description="labelling stops then, training goes on")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key is not None and self.api_key_file is not None:
+            raise ValueError("at most one of api_key and api_key_file must be given, got both")
+        return self
+
+
+class RecordedSettings(_Frozen):
+    """Answers given before: JSON lines of `window` (a window id), `label` and `confidence`."""
+
+    answers: Path
+
+
+def _default_budget(data: dict[str, Any]) -> int:
+    # Answers of the heuristic labeller cost nothing.
+    return 20_000 if data.get("labeller", "heuristic") == "heuristic" else 1_000
+
+
+def _default_work_dir(data: dict[str, Any]) -> Path:
+    target = data.get("target")
+    return Path(".fusionlog") / (target.spec.name if isinstance(target, TargetSettings) else "system")
+
+
+class TrainerSettings(_Frozen):
+    """One training run."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    topic_prefix: str = "fusionlog"
+    store: str = Field(default=KAFKA, min_length=1, description="kafka://, a folder, or any URL that fsspec opens")
+    source: SourceSettings = Field(default_factory=SourceSettings)
+    target: TargetSettings
+    labeller: Literal["heuristic", "openai", "recorded"] = "heuristic"
+    budget: int = Field(default_factory=_default_budget, ge=10, description="answers asked for")
+    openai: OpenAISettings = OpenAISettings()
+    recorded: RecordedSettings | None = None
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    meta_steps: int = Field(default=300, ge=1, le=500)
+    hidden: int = Field(default=64, ge=8, le=512)
+    word_vectors: Path | None = None
+    labellers: int = Field(default=2, ge=1, le=64, description="labeller actors")
+    rounds: int = Field(default=5, ge=1, le=50)
+    sample_lines: int = Field(default=250_000, ge=100, le=5_000_000, description="lines that Drain learns from")
+    work_dir: Path = Field(default_factory=_default_work_dir)
+    out: Path | None = Field(default=None, description="folder that the artifact is written to as well")
+    publish: bool = True
+    promote: bool = True
+    ray_address: str | None = None
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _prefix(cls, prefix: str) -> str:
+        Topics(prefix)
+        return prefix
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.labeller == "recorded" and self.recorded is None:
+            raise ValueError("recorded.answers must be given when labeller is 'recorded', got nothing")
+        if not self.publish and self.out is None:
+            raise ValueError("out must be given when publish is false, else the model would be lost")
+        return self
+
+    @property
+    def topics(self) -> Topics:
+        """Names of our topics."""
+        return Topics(self.topic_prefix)
+
+
+def system_name(path: str) -> str:
+    """A system's name made from the name of its file or topic: `/logs/My App.log.xz` is `my-app`."""
+    stem = path.removeprefix(KAFKA).rstrip("/").rsplit("/", 1)[-1]
+    stem = re.sub(r"(\.(log|txt|json|jsonl|ndjson|csv|gz|xz|bz2))+$", "", stem.lower())
+    return _NAME.sub("-", stem).strip("-")[:63].strip("-") or "system"
+
+
+def _default_spec(path: str) -> SystemSpec | None:
+    return None if path == STARTER else SystemSpec(name=system_name(path))
