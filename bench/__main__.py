@@ -1,0 +1,132 @@
+"""`python -m bench`: the benchmarks of fusionlog on real logs."""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.datasets import SYSTEMS
+from bench.errors import BenchError, MisuseError
+
+OK, FAILED, MISUSE = 0, 1, 2
+DATA = Path("../shared/data")
+DOCUMENT = Path("docs/accuracy.md")
+_EXAMPLES = """examples:
+  python -m bench e2e --data ../shared/data --source hdfs --target bgl --json
+  python -m bench e2e --source bgl --target hdfs --labels ../shared/data/llm_labels/hdfs.jsonl --json
+  python -m bench parse --data ../shared/data --json
+  python -m bench report
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one benchmark; 0 when it ran and what must hold held, 1 when not, 2 for misuse."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return {"e2e": _e2e, "parse": _parse, "report": _report}[options.command](options)
+    except MisuseError as error:
+        return _fail(str(error), MISUSE)
+    except BenchError as error:
+        return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", FAILED)
+
+
+def _interrupt(*_: object) -> None:
+    """SIGTERM ends like Ctrl-C, so that the processes which the run started are ended too."""
+    raise KeyboardInterrupt
+
+
+def _e2e(options: argparse.Namespace) -> int:
+    from bench import e2e
+
+    result = e2e.run(
+        e2e.Options(
+            data=options.data,
+            source=options.source,
+            target=options.target,
+            labels=options.labels,
+            seed=options.seed,
+            bootstrap_servers=options.bootstrap_servers,
+            work=options.work,
+        )
+    )
+    _write(result, options)
+    return OK if e2e.passed(result) else _fail("windows were lost or cut, or the replay differs", FAILED)
+
+
+def _parse(options: argparse.Namespace) -> int:
+    from bench import parse
+
+    _write(parse.run(options.data), options)
+    return OK
+
+
+def _report(options: argparse.Namespace) -> int:
+    from bench import report
+
+    report.write(options.document)
+    return OK
+
+
+def _write(result: dict[str, Any], options: argparse.Namespace) -> None:
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(result, indent=2) + "\n")
+    if options.json:
+        print(json.dumps(result), flush=True)
+        return
+    for name, value in result.items():
+        print(f"{name:24} {value}", flush=True)
+
+
+def _fail(message: str, code: int) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"bench: {message}", file=sys.stderr, flush=True)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, epilog=_EXAMPLES, formatter_class=formatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{e2e,parse,report}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
+    common.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
+    common.add_argument("--out", type=Path, help="write the result into this file, too")
+    e2e = commands.add_parser(
+        "e2e",
+        parents=[common],
+        formatter_class=formatter,
+        help="train on one system, stream another through a Kafka, kill the agent once, replay",
+        description="Train from Kafka without target labels, run the agent with one SIGKILL, compare with the truth.",
+        epilog=_EXAMPLES,
+    )
+    e2e.add_argument("--source", choices=SYSTEMS, required=True, help="labelled system")
+    e2e.add_argument("--target", choices=SYSTEMS, required=True, help="unlabelled system, other than the source")
+    e2e.add_argument("--labels", type=Path, help="recorded LLM answers that label the target (default: heuristic)")
+    e2e.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
+    e2e.add_argument("--bootstrap-servers", help="use this Kafka, empty of the run's topics, instead of starting one")
+    e2e.add_argument("--work", type=Path, help="keep settings and logs in this folder")
+    commands.add_parser(
+        "parse",
+        parents=[common],
+        formatter_class=formatter,
+        help="how well and how fast lines are parsed",
+        description="Grouping accuracy and speed of parsing.",
+        epilog=_EXAMPLES,
+    )
+    report = commands.add_parser("report", help="quote bench/results in docs/accuracy.md", epilog=_EXAMPLES)
+    report.add_argument("--document", type=Path, default=DOCUMENT, help=f"where to (default: {DOCUMENT})")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The demo's data without Kafka: corpora for studies of labelling, and train-and-score in one process.
+
+`python -m bench.demo_offline --seeds 1 2 3` trains on each seed's files as `fusionlog train` does, scores the live
+windows with the artifact and prints a JSON line a seed: the figures of the demo, by kind of failure.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from detector.decode import LineReader
+from detector.drain import IncrementalDrain
+from detector.masking import Masker
+from detector.model import DetectionModel
+from detector.parser import LineParser
+from detector.scoring import Scorer, run_lengths
+from detector.system import SystemSpec
+from detector.templates import TemplateMatcher
+from detector.windows import Window, WindowCutter
+from fusionlog.demo.generator import DemoData, RawLine, generate, history_truth, write_source
+from fusionlog.demo.scorer import JudgedWindow, score
+from trainer.signature import Corpus, Signature
+
+
+def parser_of(lines: Iterable[RawLine], spec: SystemSpec) -> LineParser:
+    """A parser whose templates Drain learned from the lines."""
+    reader, drain, masker = LineReader(spec), IncrementalDrain(), Masker(spec.masks, spec.max_tokens)
+    for masked in dict.fromkeys(masker.mask(_read(reader, line)[0]) for line in lines):
+        drain.learn(masked)
+    return LineParser(masker, TemplateMatcher(drain.templates()))
+
+
+def windows_of(
+    lines: Sequence[RawLine], spec: SystemSpec, parser: LineParser
+) -> tuple[list[Window], dict[str, str], set[str]]:
+    """Windows of all partitions, the text of every event, and the ids of those that match no template."""
+    reader, texts, novel = LineReader(spec), dict[str, str](), set[str]()
+    cutters: dict[int, WindowCutter] = {}
+    for offset, line in enumerate(lines):
+        cutter = cutters.setdefault(line.partition, WindowCutter(spec.name, spec.window, "demo", line.partition))
+        text, time_ms, keys = _read(reader, line)
+        event = parser.event(text)
+        texts[event.id] = event.text
+        if event.novel:
+            novel.add(event.id)
+        cutter.add(offset, time_ms, keys, event.id, text)
+    for cutter in cutters.values():
+        cutter.flush()
+    return [window for cutter in cutters.values() for window in cutter.take_closed()], texts, novel
+
+
+def corpus_of(
+    system: str, windows: Sequence[Window], texts: Mapping[str, str], labels: Mapping[str, bool] | None = None
+) -> Corpus:
+    """Distinct windows as a corpus; `labels` (window key → anomalous) for a source only."""
+    members: dict[tuple[tuple[str, int], ...], list[Window]] = {}
+    for window in windows:
+        members.setdefault(run_lengths(window.event_ids), []).append(window)
+    signatures = [
+        Signature(
+            id=f"{number:016x}",
+            runs=runs,
+            windows=len(group),
+            example_window_ids=tuple(window.id for window in group[:64]),
+            label=None if labels is None else sum(labels[window.key] for window in group) / len(group),
+        )
+        for number, (runs, group) in enumerate(members.items())
+    ]
+    return Corpus(system, dict(texts), signatures, sum(len(window.offsets) for window in windows))
+
+
+def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
+    """Labelled source, unlabelled history, and, for judging alone, window id → failure kind of the history."""
+    data = generate(seed)
+    source_lines = [RawLine(text, 0, 0, "") for text, _ in data.source]
+    source_parser = parser_of(source_lines, data.source_spec)
+    source_windows, source_texts, _ = windows_of(source_lines, data.source_spec, source_parser)
+    reader = LineReader(data.source_spec)
+    labels = {
+        key: failed
+        for line, (_, failed) in zip(source_lines, data.source, strict=True)
+        for key in _read(reader, line)[2]
+    }
+    source = corpus_of(data.source_spec.name, source_windows, source_texts, labels)
+    windows, texts, _ = windows_of(data.history, data.target_spec, parser_of(data.history, data.target_spec))
+    truth = history_truth(seed)
+    return (
+        source,
+        corpus_of(data.target_spec.name, windows, texts),
+        {window.id: truth[window.key] for window in windows},
+    )
+
+
+def detect(model: DetectionModel, data: DemoData) -> tuple[list[JudgedWindow], list[Window], dict[str, str]]:
+    """The live windows as the model judges them."""
+    spec = data.target_spec
+    parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
+    windows, texts, novel = windows_of(data.live, spec, parser)
+    scorer = Scorer(model)
+    scores = scorer.score([run_lengths(window.event_ids) for window in windows], texts)
+    judged = [
+        JudgedWindow(
+            key=window.key,
+            alerted=scorer.is_anomalous(float(value)),
+            lines=tuple(data.live[offset].text for offset in window.offsets),
+            new_template=not novel.isdisjoint(window.event_ids),
+        )
+        for window, value in zip(windows, scores, strict=True)
+    ]
+    return judged, windows, texts
+
+
+def run(seed: int, folder: Path) -> dict[str, object]:
+    """Train on a seed's files, score its live part."""
+    from detector.artifact import unpack
+    from detector.folders import read_folder
+    from trainer.recipe import train
+    from trainer.settings import TrainerSettings
+
+    data = generate(seed)
+    source, history, out = folder / "source.jsonl", folder / "history.log", folder / "model"
+    write_source(source, data)
+    history.write_text("".join(line.text + "\n" for line in data.history), encoding="utf-8")
+    settings = TrainerSettings.model_validate(
+        {
+            "source": {"path": str(source), "spec": data.source_spec.model_dump(mode="json")},
+            "target": {"path": str(history), "spec": data.target_spec.model_dump(mode="json")},
+            "seed": seed,
+            "work_dir": str(folder / "work"),
+            "out": str(out),
+            "publish": False,
+        }
+    )
+    started = time.monotonic()
+    train(settings, None)
+    seconds = time.monotonic() - started
+    model = unpack(read_folder(out))
+    judged, windows, texts = detect(model, data)
+    false = Counter(
+        texts[event_id]
+        for verdict, window in zip(judged, windows, strict=True)
+        if verdict.alerted and not data.truth[verdict.key]
+        for event_id in set(window.event_ids)
+    )
+    result = {"seed": seed, "train_seconds": round(seconds, 1), **asdict(score(judged, data.truth))}
+    return result | {"common_in_false_alarms": false.most_common(8)}
+
+
+def main() -> None:
+    """Print a JSON line a seed."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seeds", type=int, nargs="+", default=[1])
+    for seed in arguments.parse_args().seeds:
+        with tempfile.TemporaryDirectory(prefix="fusionlog-offline-") as folder:
+            sys.stdout.write(json.dumps(run(seed, Path(folder))) + "\n")
+            sys.stdout.flush()
+
+
+def _read(reader: LineReader, line: RawLine) -> tuple[str, int, tuple[str, ...]]:
+    read = reader.read(line.text.encode(), line.time_ms)
+    return read.text, read.event_time_ms, read.keys
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""The main job on real logs, end to end: produce, train, publish, stream, crash, restart, replay, compare, score."""
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import baselines, datasets
+from bench.agreement import Audit, ReplayComparison, audit, compare, first_by_id
+from bench.datasets import RawLine, Target
+from bench.errors import BenchError, MisuseError
+from bench.independent_cut import Cut, cut
+from bench.kafka_io import Kafka, Place
+from bench.metrics import average_precision, confusion, most_wrong
+from bench.processes import Program
+from bench.recorded import NAME, PublishedEvents
+from bench.result import environment
+from bench.streaming import Crash, Stream
+from bench.training import AnswerCount, Training, lines_by_place, lines_of, recorded_answers
+from bench.truth import Truth, read_truth
+from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
+from schemas.alert import Alert
+from schemas.closed_window import ClosedWindow
+from schemas.codec import R, decode
+from schemas.topics import Topics
+
+PREFIX = "bench"
+TOPICS_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Attributes:
+        labels: recorded answers that label the target's history; None for the heuristic labeller.
+        bootstrap_servers: a Kafka that runs already, and lacks the benchmark's topics; None starts one.
+        work: folder for settings, logs and the trainer's files, kept; None takes a temporary one.
+        source_lines, part_lines, part_blocks, training: make the run smaller, for the project's own tests.
+    """
+
+    data: Path
+    source: str
+    target: str
+    labels: Path | None = None
+    seed: int = 0
+    bootstrap_servers: str | None = None
+    work: Path | None = None
+    source_lines: int | None = None
+    part_lines: int = datasets.BGL_PART_LINES
+    part_blocks: int = datasets.HDFS_PART_BLOCKS
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises MisuseError where the options contradict the data or each other."""
+        if self.source == self.target:
+            raise MisuseError(f"--source must differ from --target, got {self.source!r} for both: labels would leak")
+        if not self.data.is_dir():
+            raise MisuseError(f"--data must be the folder of real logs, got {self.data}, which is none")
+        if self.labels is not None and not self.labels.is_file():
+            raise MisuseError(f"--labels must be a file of recorded answers, got {self.labels}, which is none")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that the run left on topics, and what was produced."""
+
+    lines: Mapping[Place, RawLine]
+    cuts: Sequence[Cut]
+    windows: Sequence[ClosedWindow]
+    alerts: Sequence[Alert]
+    audit: Audit
+    replay: ReplayComparison
+    crash: Crash
+    late: int
+    dead_letters: int
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Run it all; the result, with the keys of the interface first.
+
+    Raises:
+        MisuseError: the options cannot be.
+        BenchError: a step fails.
+    """
+    options.check()
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fusionlog-bench-")))
+        work.mkdir(parents=True, exist_ok=True)
+        target = datasets.target(options.data, options.target, options.part_lines, options.part_blocks)
+        kafka = Kafka(stack.enter_context(_kafka(options.bootstrap_servers)))
+        _create_topics(kafka, target, work)
+        answers, training_seconds = _train(options, kafka, target, work)
+        outcome = _stream(kafka, target, work)
+    result = _result(options, target, outcome, read_truth(options.data, target.name))
+    result["seconds"] = round(time.monotonic() - started, 1)
+    result |= _details(options, target, outcome)
+    result |= {"training_seconds": round(training_seconds, 1), "answers": asdict(answers) if answers else None}
+    return result | {"seed": options.seed, **environment()}
+
+
+def passed(result: Mapping[str, Any]) -> bool:
+    """Did everything hold that must hold whatever the model is worth?"""
+    return not result["lost_windows"] and not result["partial_windows"] and bool(result["replay_identical"])
+
+
+def say(text: str) -> None:
+    """Tell the person who watches; standard output is for the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _kafka(servers: str | None) -> Iterator[str]:
+    if servers is not None:
+        yield servers
+        return
+    say("start Kafka")
+    try:
+        with LocalKafka() as kafka:
+            yield kafka.bootstrap_servers
+    except KafkaUnavailable as error:
+        raise BenchError(str(error)) from error
+
+
+def _create_topics(kafka: Kafka, target: Target, work: Path) -> None:
+    """Fusionlog's own topics by its own command, as an operator makes them; the raw ones with what old logs need."""
+    arguments = ["--bootstrap-servers", kafka.servers, "--topic-prefix", PREFIX, "--partitions", str(target.partitions)]
+    with Program(["topics", "create", *arguments], work / "topics.log") as program:
+        program.finish(TOPICS_SECONDS)
+    for topic in (history_topic(target), live_topic(target)):
+        kafka.create_raw_topic(topic, target.partitions)
+
+
+def history_topic(target: Target) -> str:
+    """Topic of the part that trains."""
+    return f"raw.{target.name}.history"
+
+
+def live_topic(target: Target) -> str:
+    """Topic of the part that is streamed."""
+    return f"raw.{target.name}.live"
+
+
+def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[AnswerCount | None, float]:
+    topic = history_topic(target)
+    say(f"produce {len(target.history)} lines of history to {topic}")
+    places = kafka.produce(topic, target.history, target.partitions)
+    answers, answer_file = None, None
+    if options.labels is not None:
+        answer_file = work / "answers.jsonl"
+        answers = recorded_answers(kafka, options.data, options.labels, target, topic, places, answer_file)
+        say(f"{answers.answered} of {answers.windows} windows of the history have a recorded answer")
+    training = Training(
+        servers=kafka.servers,
+        prefix=PREFIX,
+        source=datasets.source(options.data, options.source, work, options.source_lines),
+        target=target,
+        history_topic=topic,
+        history_ends=kafka.ends(topic),
+        seed=options.seed,
+        work=work,
+        answers=answer_file,
+        overrides=options.training,
+    )
+    say(f"train {target.name} from {options.source}, and publish")
+    started = time.monotonic()
+    training.run()
+    return answers, time.monotonic() - started
+
+
+def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
+    topics = Topics(PREFIX)
+    topic = live_topic(target)
+    stream = Stream(kafka, PREFIX, topic, target, work)
+    say(f"stream {len(target.live)} lines through the agent, kill it once, start it again")
+    places, crash = stream.run_with_crash(f"bench-{target.name}")
+    late, dead_letters = len(kafka.read(topics.late)), len(kafka.read(topics.dlq))
+    say("replay the same offsets a second time")
+    stream.run_to_end(f"bench-{target.name}-replay", replay=True)
+    windows, alerts = _decoded(kafka, topics.windows, ClosedWindow), _decoded(kafka, topics.alerts, Alert)
+    first = [window for window in windows if not window.replay]
+    second = [window for window in windows if window.replay]
+    alerts_first = [alert for alert in alerts if not alert.data.replay]
+    alerts_second = [alert for alert in alerts if alert.data.replay]
+    cuts = cut(kafka.read_raw(topic), target.name)
+    return Outcome(
+        lines=lines_by_place(places, target.live),
+        cuts=cuts,
+        windows=first,
+        alerts=alerts_first,
+        audit=audit(first, cuts),
+        replay=compare(first, second, (alerts_first, alerts_second)),
+        crash=crash,
+        late=late,
+        dead_letters=dead_letters,
+    )
+
+
+def _decoded(kafka: Kafka, topic: str, kind: type[R]) -> list[R]:
+    return [decode(message.value() or b"", kind) for message in kafka.read(topic)]
+
+
+def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) -> dict[str, Any]:
+    """The keys of the interface, in its order, and how the verdicts compare to the truth."""
+    lines = [lines_of(window, outcome.lines) for window in outcome.cuts]
+    labels = [
+        truth.anomalous(window.key, (line.row for line in held))
+        for window, held in zip(outcome.cuts, lines, strict=True)
+    ]
+    found = first_by_id(outcome.windows)
+    by_place = {(window.key, window.partition, window.offsets[0]): window for window in found.values()}
+    seen = [by_place.get((window.key, window.partition, window.offsets[0])) for window in outcome.cuts]
+    alerted = {alert.id for alert in outcome.alerts}
+    verdicts = [window is not None and window.id in alerted for window in seen]
+    ours = confusion(verdicts, labels)
+    keyword = confusion([baselines.keyword(line.value for line in held) for held in lines], labels)
+    published = PublishedEvents(options.data, target.name)
+    events = [[published.of(line.row, line.value) for line in held] for held in lines]
+    known = {published.of(line.row, line.value) for line in target.history}
+    new = confusion([baselines.new_event(held, known) for held in events], labels)
+    scores = [window.score if window is not None else 0.0 for window in seen]
+    return {
+        "source": options.source,
+        "target": options.target,
+        "lines": len(target.history) + len(target.live),
+        "windows": len(found),
+        "alerts": len(alerted),
+        "precision": round(ours.precision, 4),
+        "recall": round(ours.recall, 4),
+        "f1": round(ours.f1, 4),
+        "keyword_f1": round(keyword.f1, 4),
+        "labeller": next((window.model.labeller for window in outcome.windows), ""),
+        "lost_windows": outcome.audit.lost,
+        "partial_windows": outcome.audit.partial,
+        "duplicate_alerts": len(outcome.alerts) - len(alerted),
+        "replay_identical": outcome.replay.identical,
+        "seconds": 0.0,
+        "new_event_f1": round(new.f1, 4),
+        "always_anomalous_f1": round(confusion([True] * len(labels), labels).f1, 4),
+        "average_precision": round(average_precision(scores, labels), 4),
+        "false_positive_rate": round(ours.false_positive_rate, 5),
+        "anomalous_windows": sum(labels),
+        "confusion": asdict(ours),
+        "wrong": [asdict(wrong) for wrong in most_wrong(events, verdicts, labels)],
+    }
+
+
+def _details(options: Options, target: Target, outcome: Outcome) -> dict[str, Any]:
+    model = next((window.model for window in outcome.windows), None)
+    return {
+        "protocol": "P1: the first part in time trains, the last part is streamed; nothing is fitted on the last part",
+        "labels": f"{NAME}: {options.labels.name}" if options.labels is not None else None,
+        "history_lines": len(target.history),
+        "live_lines": len(target.live),
+        "end_records": target.partitions,
+        "repeated_window_records": outcome.audit.repeated,
+        "contradictory_windows": outcome.audit.contradictory,
+        "max_score_difference": outcome.replay.max_score_difference,
+        "late_lines": outcome.late,
+        "dead_letters": outcome.dead_letters,
+        "crash": asdict(outcome.crash),
+        "model": {"version": model.version, "sha256": model.sha256} if model is not None else None,
+    }

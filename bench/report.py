@@ -1,0 +1,77 @@
+"""Quotes the stored results in the documents, so that no figure is copied by hand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+RESULTS = Path(__file__).resolve().parent / "results"
+_HEAD = (
+    "| source → target | labeller | windows (anomalous) | precision | recall | F1 | keyword | new event | always "
+    "| lost, partial | replay identical | seconds |"
+)
+
+
+def write(document: Path, folder: Path = RESULTS) -> None:
+    """Replace what stands between the markers of a document by the table of the results in a folder.
+
+    Raises:
+        BenchError: the document lacks the markers, or the folder holds no result.
+    """
+    text = document.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchError(f"{document} must hold the markers {BEGIN} and {END}")
+    document.write_text(f"{before}{BEGIN}\n{table(read(folder))}{END}{after}")
+
+
+def read(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """The stored results of `bench e2e`, by file name.
+
+    Raises:
+        BenchError: there is none.
+    """
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("e2e_*.json"))]
+    if not results:
+        raise BenchError(f"{folder} must hold results of `python -m bench e2e … --out {folder.name}/e2e_….json`")
+    return results
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table, and below it the command and the machine of each row."""
+    rows = [_HEAD, "|" + "---|" * (_HEAD.count("|") - 1), *(_row(result) for result in results)]
+    commands = [f"- `{command(result)}`: {_origin(result)}" for result in results]
+    return "\n".join([*rows, "", "Measured with", "", *commands, ""])
+
+
+def command(result: Mapping[str, Any]) -> str:
+    """The command that gave a result."""
+    words = ["python -m bench e2e", "--data ../shared/data", f"--source {result['source']}"]
+    words.append(f"--target {result['target']}")
+    if result["labels"]:
+        words.append(f"--labels ../shared/data/llm_labels/{result['labels'].rpartition(' ')[2]}")
+    return " ".join([*words, f"--seed {result['seed']}", "--json"])
+
+
+def _row(result: Mapping[str, Any]) -> str:
+    labeller = result["labels"].partition(":")[0] if result["labels"] else result["labeller"]
+    cells = [
+        f"{result['source']} → {result['target']}",
+        labeller,
+        f"{result['windows']:,} ({result['anomalous_windows']:,})",
+        *(f"{result[name]:.3f}" for name in ("precision", "recall", "f1", "keyword_f1", "new_event_f1")),
+        f"{result['always_anomalous_f1']:.3f}",
+        f"{result['lost_windows']}, {result['partial_windows']}",
+        "yes" if result["replay_identical"] else "no",
+        f"{result['seconds']:.0f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _origin(result: Mapping[str, Any]) -> str:
+    machine = result["machine"]
+    return f"commit {result['commit'][:12]}, {machine['cores']} cores of {machine['cpu'] or machine['architecture']}"

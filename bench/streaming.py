@@ -1,0 +1,134 @@
+"""The agent on the live part: killed once in the middle, restarted, and then a second replay of the same offsets."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.datasets import RawLine, Target
+from bench.kafka_io import Kafka, Place, total
+from bench.processes import Program, wait_until
+from schemas.topics import Topics
+
+PIECES = (0.4, 0.7)
+"""Shares of the live part that are produced when the agent starts, and when it is killed."""
+CHECKPOINT_SECONDS = 5
+SESSION_SECONDS = 6
+MID_WORK_SECONDS = 2.5
+"""How long the agent works on lines beyond its checkpoint before it is killed, where no window closes meanwhile: well
+below a checkpoint's interval."""
+TIMEOUT_SECONDS = 900.0
+LATENESS_SECONDS = 10
+MARGIN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The state of things at the SIGKILL, summed over partitions.
+
+    Attributes:
+        committed, produced: positions; the lines between them had been read in part and not been committed.
+        windows: records on the windows topic.
+        windows_beyond_checkpoint: those of them that came after the last checkpoint, and so will come again.
+    """
+
+    committed: int
+    produced: int
+    windows: int
+    windows_beyond_checkpoint: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A live topic, and how an agent is to work on it."""
+
+    kafka: Kafka
+    prefix: str
+    topic: str
+    target: Target
+    work: Path
+
+    def settings(self, group: str, *, replay: bool) -> dict[str, Any]:
+        """The agent's settings file."""
+        return {
+            "kafka": {"bootstrap_servers": self.kafka.servers},
+            "topic_prefix": self.prefix,
+            "group": group,
+            "systems": [{"topics": [self.topic], "spec": self.target.spec}],
+            "start": "earliest",
+            "checkpoint_seconds": CHECKPOINT_SECONDS,
+            "close_idle_by_clock": False,
+            "session_timeout_seconds": SESSION_SECONDS,
+            "http": {"host": "127.0.0.1", "port": 0},
+            "replay": replay,
+            "log": {"format": "json", "level": "info"},
+        }
+
+    def run_with_crash(self, group: str) -> tuple[list[Place], Crash]:
+        """Stream the live part; where each line stands, and what was so at the kill.
+
+        The first piece is worked off to its last checkpoint. Of the second, the agent has sent a window, or worked
+        for `MID_WORK_SECONDS`, when it dies, and none of that is committed. The rest waits for its successor.
+        """
+        pieces = _split(self.target.live)
+        places = self._produce(pieces[0])
+        with self._agent(group, replay=False) as program:
+            self._wait_for(group, len(places), program)
+            before = self._windows()
+            places += self._produce(pieces[1])
+            deadline = time.monotonic() + MID_WORK_SECONDS
+            while self._windows() == before and time.monotonic() < deadline:
+                program.check_alive()
+            program.kill()
+        windows = self._windows()
+        crash = Crash(total(self._committed(group)), len(places), windows, windows - before)
+        places += self._produce(pieces[2])
+        self.kafka.produce_ends(self.topic, self.target.partitions, self._end_ms())
+        self.run_to_end(group, replay=False)
+        return places, crash
+
+    def run_to_end(self, group: str, *, replay: bool) -> None:
+        """Run an agent until its committed position is the end of the topic, then stop it.
+
+        Raises:
+            BenchError: it ends before, does not get there, or does not stop cleanly.
+        """
+        end = total(self.kafka.ends(self.topic))
+        with self._agent(group, replay=replay) as program:
+            self._wait_for(group, end, program)
+            if program.stop() != 0:
+                program.check_alive()
+
+    def _agent(self, group: str, *, replay: bool) -> Program:
+        config = self.work / f"{group}.yaml"
+        config.write_text(yaml.safe_dump(self.settings(group, replay=replay), sort_keys=False))
+        return Program(["agent", "--config", str(config)], self.work / f"{group}.log")
+
+    def _wait_for(self, group: str, position: int, program: Program) -> None:
+        wait_until(
+            lambda: total(self._committed(group)) >= position,
+            TIMEOUT_SECONDS,
+            f"a committed position of {position} in {self.topic}",
+            program,
+        )
+
+    def _windows(self) -> int:
+        return total(self.kafka.ends(Topics(self.prefix).windows))
+
+    def _committed(self, group: str) -> dict[int, int]:
+        return self.kafka.committed(group, self.topic, self.target.partitions)
+
+    def _produce(self, lines: Sequence[RawLine]) -> list[Place]:
+        return self.kafka.produce(self.topic, lines, self.target.partitions)
+
+    def _end_ms(self) -> int:
+        last = max(line.time_ms for line in self.target.live)
+        return last + int(self.target.tail_seconds + LATENESS_SECONDS + MARGIN_SECONDS) * 1000
+
+
+def _split(lines: Sequence[RawLine]) -> tuple[Sequence[RawLine], Sequence[RawLine], Sequence[RawLine]]:
+    first, second = (int(len(lines) * share) for share in PIECES)
+    return lines[:first], lines[first:second], lines[second:]

@@ -1,0 +1,51 @@
+"""The `fusionlog` program: registers the commands and turns errors into one readable line and an exit code."""
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from fusionlog.commands import agent, demo, generate, models, tap, topics, train, version
+from fusionlog.console import fail
+from fusionlog.exits import FAILED, OK, exit_code_of, message_of
+
+app = typer.Typer(
+    name="fusionlog",
+    help="Zero-label, cross-system log anomaly detection for Kafka.\n\nExample: fusionlog demo --seed 1",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("agent")(agent.agent)
+app.command("generate")(generate.generate)
+app.command("version")(version.version)
+app.add_typer(tap.app, name="tap")
+app.add_typer(models.app, name="models")
+app.add_typer(topics.app, name="topics")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with 0 (ok), 1 (failed) or 2 (misuse)."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; its exit code. No error leaves as a traceback, except a fault in fusionlog itself."""
+    try:
+        result = app(args=arguments, prog_name="fusionlog", standalone_mode=False)
+    except TyperException as error:
+        return fail(message_of(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return fail("interrupted", FAILED)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        return fail(message_of(error), code)
+    return result if isinstance(result, int) else OK
+
+
+if __name__ == "__main__":
+    main()

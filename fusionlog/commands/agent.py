@@ -1,0 +1,35 @@
+"""`fusionlog agent`: the streaming worker."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def agent(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (YAML).")] = None,
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(help="Kafka servers, host:port[,host:port]; overrides kafka.bootstrap_servers.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the settings and stop.")] = False,
+) -> int:
+    """Score raw log topics with the published model and send alerts, until SIGTERM or Ctrl-C.
+
+    Settings come from the file, then FUSIONLOG_… in the environment (FUSIONLOG_KAFKA__BOOTSTRAP_SERVERS=…), then
+    the options here; the later wins.
+
+    Example: fusionlog agent --config agent.yaml
+    """
+    from agent.settings import AgentSettings
+    from broker.config import load_settings
+    from fusionlog.console import configure_logs, emit
+
+    overrides = {"kafka": {"bootstrap_servers": bootstrap_servers}} if bootstrap_servers else {}
+    settings = load_settings(AgentSettings, config, overrides)
+    configure_logs(settings.log.format, settings.log.level)
+    if check:
+        emit(f"settings are valid: {len(settings.systems)} system(s), group {settings.group}")
+        return 0
+    from agent.app import run
+
+    return run(settings)

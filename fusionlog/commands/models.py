@@ -1,0 +1,74 @@
+"""`fusionlog models`: what is published, and which version serves."""
+
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
+from fusionlog.console import emit_json
+
+app = typer.Typer(help="Published models and the version that serves.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Published models and the version that serves.
+
+    Example: fusionlog models ls --bootstrap-servers localhost:9092
+    """
+
+
+@app.command("ls")
+def list_models(
+    config: Config = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    system: str | None = typer.Option(None, help="Only this system."),
+    as_json: AsJson = False,
+) -> int:
+    """List every published version, newest last, and mark the champion.
+
+    Example: fusionlog models ls --bootstrap-servers localhost:9092
+    """
+    from broker.registry import read_models
+
+    kafka, topics = connection(config, bootstrap_servers, topic_prefix)
+    registry = read_models(kafka, topics)
+    rows = [
+        {
+            "system": pointer.system,
+            "version": pointer.version,
+            "champion": (champion := registry.champion(pointer.system)) is not None
+            and champion.version == pointer.version,
+            "sha256": pointer.sha256,
+            "labeller": pointer.labeller,
+            "created": datetime.fromtimestamp(pointer.created_ms / 1000, tz=UTC).isoformat(timespec="seconds"),
+            "size_bytes": pointer.size_bytes,
+            "store": pointer.store,
+            "metrics": pointer.metrics,
+        }
+        for pointer in sorted(registry.pointers.values(), key=lambda pointer: (pointer.system, pointer.version))
+        if system in (None, pointer.system)
+    ]
+    if as_json:
+        emit_json(rows)
+        return 0
+    console = Console()
+    if not rows:
+        console.print(f"no model is published on {topics.models}: run 'fusionlog train'")
+        return 0
+    table = Table("system", "version", "serves", "sha256", "labeller", "created", "size")
+    for row in rows:
+        table.add_row(
+            str(row["system"]),
+            str(row["version"]),
+            "champion" if row["champion"] else "",
+            str(row["sha256"])[:12],
+            str(row["labeller"]),
+            str(row["created"]),
+            f"{int(str(row['size_bytes'])) / 1e6:.1f} MB",
+        )
+    console.print(table)
+    return 0

@@ -1,0 +1,141 @@
+"""`fusionlog train`: from a labelled source and an unlabelled target to a published model."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from trainer.recipe import TrainingReport
+
+_LAYOUTS = "plain, loghub-hdfs, loghub-bgl or loghub-openstack"
+_INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows what serves"
+
+
+def train(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (YAML).")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Labelled system: FILE, kafka://TOPIC or starter. (default: starter)")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="System to learn, unlabelled: FILE or kafka://TOPIC.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels beside the source: CSV BlockId,Label or start,end[,key].")
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="Name of the target system. (default: from --target)")] = None,
+    source_layout: Annotated[str | None, typer.Option(help=f"Layout of the source's lines: {_LAYOUTS}.")] = None,
+    target_layout: Annotated[str | None, typer.Option(help=f"Layout of the target's lines: {_LAYOUTS}.")] = None,
+    source_key_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression that finds the keys in a source's line.")
+    ] = None,
+    key_pattern: Annotated[
+        str | None, typer.Option(help="The same for the target, e.g. 'order=(\\S+)'; group 1 is the key.")
+    ] = None,
+    source_window_kind: Annotated[str | None, typer.Option(help="Source: session, tumbling or count.")] = None,
+    window_kind: Annotated[
+        str | None, typer.Option(help="Target: session (a key's lines until it is idle), tumbling or count.")
+    ] = None,
+    source_idle_seconds: Annotated[float | None, typer.Option(help="As --idle-seconds, for the source.")] = None,
+    idle_seconds: Annotated[float | None, typer.Option(help="session: gap that ends a window.")] = None,
+    source_size_seconds: Annotated[float | None, typer.Option(help="As --size-seconds, for the source.")] = None,
+    size_seconds: Annotated[float | None, typer.Option(help="tumbling: length of a window.")] = None,
+    labeller: Annotated[str | None, typer.Option(help="heuristic, openai or recorded. (default: heuristic)")] = None,
+    answers: Annotated[Path | None, typer.Option(help="Recorded answers (JSON lines), for recorded.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Answers to ask the labeller for.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random. (default: 0)")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that the artifact is written to.")] = None,
+    publish: Annotated[
+        bool | None, typer.Option("--publish/--no-publish", help="Publish the model. (default: publish)")
+    ] = None,
+    promote: Annotated[
+        bool | None, typer.Option("--promote/--no-promote", help="Let it serve at once. (default: promote)")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="Artifact store: kafka://, a folder or an fsspec URL.")] = None,
+    bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka servers, host:port[,host:port].")] = None,
+    topic_prefix: Annotated[str | None, typer.Option(help="Prefix of fusionlog's topics.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> int:
+    r"""Train a model for an unlabelled system and publish it.
+
+    Settings come from the file, then FUSIONLOG_… in the environment (FUSIONLOG_TARGET__PATH=…), then the options here;
+    the later wins. Ctrl-C leaves nothing half published.
+
+    Example: fusionlog train --source starter --target app.log --key-pattern 'order=(\S+)' --no-publish --out model
+
+    Example: fusionlog train --source BGL.log --source-layout loghub-bgl --source-window-kind tumbling
+    --target kafka://raw.hdfs --target-layout loghub-hdfs --idle-seconds 86400 --bootstrap-servers localhost:9092
+    """
+    from broker.config import load_settings
+    from fusionlog.console import configure_logs, emit, emit_json, fail
+    from fusionlog.exits import FAILED
+    from fusionlog.progress import progress_for_people
+    from trainer.settings import TrainerSettings
+
+    overrides = {
+        "source": {
+            "path": source,
+            "labels": labels,
+            "spec": {
+                "layout": source_layout,
+                "key_pattern": source_key_pattern,
+                "window": {
+                    "kind": source_window_kind,
+                    "idle_seconds": source_idle_seconds,
+                    "size_seconds": source_size_seconds,
+                },
+            },
+        },
+        "target": {
+            "path": target,
+            "spec": {
+                "name": system,
+                "layout": target_layout,
+                "key_pattern": key_pattern,
+                "window": {"kind": window_kind, "idle_seconds": idle_seconds, "size_seconds": size_seconds},
+            },
+        },
+        "labeller": labeller,
+        "recorded": {"answers": answers},
+        "budget": budget,
+        "seed": seed,
+        "out": out,
+        "publish": publish,
+        "promote": promote,
+        "store": store,
+        "kafka": {"bootstrap_servers": bootstrap_servers},
+        "topic_prefix": topic_prefix,
+    }
+    settings = load_settings(TrainerSettings, config, _given(overrides))
+    configure_logs()
+    from trainer.recipe import train as run
+
+    try:
+        with progress_for_people() as progress:
+            report = run(settings, progress)
+    except KeyboardInterrupt:
+        return fail(_INTERRUPTED, FAILED)
+    if as_json:
+        emit_json(dataclasses.asdict(report))
+    else:
+        for line in _summary(report):
+            emit(line)
+    return 0
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given: without Nones and sections that hold nothing else."""
+    given = {key: _given(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: value for key, value in given.items() if value is not None and value != {}}
+
+
+def _summary(report: "TrainingReport") -> list[str]:
+    """What people want to know: which version, made from what, how far to trust it."""
+    document = dataclasses.asdict(report)
+    width = max(map(len, document))
+    return [f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in document.items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(held)}" for name, held in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""The demo: two generated systems, training, detection and its score, in one terminal."""

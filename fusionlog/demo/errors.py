@@ -1,0 +1,13 @@
+"""Errors of the demo."""
+
+
+class DemoError(Exception):
+    """A step of the demo failed: a program ended early, lines are missing, or something took too long.
+
+    Attributes:
+        log: the end of the log of the program that is to blame; empty when none is.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log

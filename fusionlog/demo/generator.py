@@ -1,0 +1,144 @@
+"""What the demo feeds in: labelled source lines, unlabelled target lines, and, kept apart from both, the truth."""
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from detector.system import SystemSpec
+from fusionlog.demo import media
+from fusionlog.demo.systems import DemoSystem, source_system, target_system
+from trainer.starter.simulator import SimulatedLine, Stamp, Traffic, dice_of, simulate, spread
+
+PARTITIONS = 4  # what the embedded broker gives every topic
+SOURCE_SESSIONS = 1_500
+HISTORY_SESSIONS = 2_200
+LIVE_SESSIONS = 2_000
+# Fixed dates, so that a seed gives the same bytes on every day; they lie in the past of every clock.
+_SOURCE_START = datetime(2025, 3, 3, 8, tzinfo=UTC)
+_HISTORY_START = datetime(2025, 3, 4, 8, tzinfo=UTC)
+_PAUSE_MS = 600_000
+_AT_LEAST = 12
+_SHIFT_SESSIONS = 500
+_RATE = 40.0
+
+
+@dataclass(frozen=True)
+class RawLine:
+    """A line as a shipper sends it: no label, no truth. `key` is what the shipper hashes to a partition."""
+
+    text: str
+    time_ms: int
+    partition: int
+    key: str
+
+
+@dataclass(frozen=True)
+class DemoData:
+    """Everything that a seed makes.
+
+    Attributes:
+        source: (line, whether its session failed) in order.
+        history, live: the target's lines before and after training.
+        truth: session → failure kind of the live sessions, "" for a sound one; for the demo's scorer alone.
+        kinds: the failure kinds of the target, by what shows them.
+    """
+
+    source_spec: SystemSpec
+    target_spec: SystemSpec
+    source: tuple[tuple[str, bool], ...]
+    history: tuple[RawLine, ...]
+    live: tuple[RawLine, ...]
+    truth: dict[str, str]
+    kinds: dict[str, str]
+
+
+def generate(seed: int) -> DemoData:
+    """All data of a seed: the same bytes each time."""
+    source, target = source_system(seed), target_system(seed)
+    history, _ = _target_lines(target, seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))
+    live, truth = _target_lines(target, seed, "live", LIVE_SESSIONS, max(line.time_ms for line in history) + _PAUSE_MS)
+    return DemoData(
+        source_spec=source.spec,
+        target_spec=target.spec,
+        source=_source_lines(source, seed),
+        history=history,
+        live=live,
+        truth=truth,
+        kinds={fault.kind: fault.shows for fault in target.service.faults},
+    )
+
+
+def history_truth(seed: int) -> dict[str, str]:
+    """Session → failure kind of the history, which no part of the demo looks at: for studies in `bench` alone."""
+    return _target_lines(target_system(seed), seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))[1]
+
+
+def closing_lines(lines: Sequence[RawLine], spec: SystemSpec, partitions: int = PARTITIONS) -> tuple[RawLine, ...]:
+    """One keyless line for each partition, so late that it moves the watermark past every open window."""
+    window = spec.window
+    after = max(line.time_ms for line in lines) + int(1000 * (window.idle_seconds + window.lateness_seconds)) + 60_000
+    text = media.layout(Stamp(after, "m1", "debug", "gossip", "", "end of shift"))
+    return tuple(RawLine(text, after, partition, "") for partition in range(partitions))
+
+
+def write_source(path: Path, data: DemoData) -> None:
+    """Write the labelled source as JSON lines, as a user would hand it over."""
+    with path.open("w", encoding="utf-8") as file:
+        for text, failed in data.source:
+            file.write(json.dumps({"message": text, "label": "anomalous" if failed else "normal"}) + "\n")
+
+
+def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[RawLine]:
+    """The target's live lines without end, in order of time, for the log generator process."""
+    target = target_system(seed)
+    waiting: list[RawLine] = []
+    shift = 0
+    while True:
+        lines, _ = _target_lines(target, seed, f"live {shift}", _SHIFT_SESSIONS, start_ms, sessions_per_minute)
+        # The next shift begins with this one's last session; the lines of both after that are merged.
+        start_ms += int(_SHIFT_SESSIONS * 60_000 / sessions_per_minute)
+        waiting = sorted([*waiting, *lines], key=lambda line: line.time_ms)
+        yield from (line for line in waiting if line.time_ms < start_ms)
+        waiting = [line for line in waiting if line.time_ms >= start_ms]
+        shift += 1
+
+
+def _source_lines(source: DemoSystem, seed: int) -> tuple[tuple[str, bool], ...]:
+    dice = dice_of(seed, "source")
+    kinds = [fault.kind for fault in source.service.faults]
+    failing = spread(int(dice.uniform(0.10, 0.15) * SOURCE_SESSIONS), kinds, _AT_LEAST, dice)
+    lines = simulate(source.service, Traffic(SOURCE_SESSIONS, _ms(_SOURCE_START), _RATE, failing), dice)
+    return tuple((line.text, bool(line.failure)) for line in lines)
+
+
+def _target_lines(
+    target: DemoSystem, seed: int, part: str, sessions: int, start_ms: int, sessions_per_minute: float = _RATE
+) -> tuple[tuple[RawLine, ...], dict[str, str]]:
+    dice = dice_of(seed, part)
+    live = part.startswith("live")
+    kinds = [fault.kind for fault in target.service.faults]
+    rate = dice.uniform(0.055, 0.075) if live else dice.uniform(0.05, 0.075)
+    traffic = Traffic(
+        sessions=sessions,
+        start_ms=start_ms,
+        sessions_per_minute=sessions_per_minute * dice.uniform(0.8, 1.2),
+        failures=spread(int(rate * sessions), kinds, min(_AT_LEAST, int(rate * sessions) // len(kinds)), dice),
+        change_at=dice.uniform(0.3, 0.5) if live else 1.0,
+        changed_share=dice.uniform(0.5, 0.8) if live else 0.0,
+    )
+    lines = simulate(target.service, traffic, dice)
+    truth = {line.session: line.failure for line in lines if line.session}
+    return tuple(_raw(line, number) for number, line in enumerate(lines)), truth
+
+
+def _raw(line: SimulatedLine, number: int) -> RawLine:
+    """A shipper keeps a session on one partition and spreads the rest."""
+    partition = (zlib.crc32(line.session.encode()) if line.session else number) % PARTITIONS
+    return RawLine(line.text, line.time_ms, partition, line.session)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,41 @@
+"""The published model as the demo reads it back, for its name and for what it calls a new template."""
+
+from collections.abc import Callable
+
+from broker.registry import read_models
+from broker.settings import KafkaSettings
+from broker.stores import open_store
+from detector.artifact import unpack
+from detector.decode import LineReader
+from detector.masking import Masker
+from detector.model import DetectionModel
+from detector.parser import LineParser
+from detector.stores import load_artifact
+from detector.system import SystemSpec
+from fusionlog.demo.errors import DemoError
+from fusionlog.demo.generator import RawLine
+from schemas.topics import Topics
+
+
+def load_champion(kafka: KafkaSettings, topics: Topics, system: str) -> DetectionModel:
+    """The model that serves a system.
+
+    Raises:
+        DemoError: none is published.
+    """
+    pointer = read_models(kafka, topics).champion(system)
+    if pointer is None:
+        raise DemoError(f"a model of {system} must be published, got none on {topics.models}")
+    files = load_artifact(open_store(pointer.store, kafka, topics), pointer.sha256)
+    return unpack(files, pointer.sha256, version=pointer.version)
+
+
+def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[RawLine], bool]:
+    """Says of a line whether the templates learned in training lack it."""
+    reader = LineReader(spec)
+    parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
+
+    def is_new(line: RawLine) -> bool:
+        return parser.event(reader.read(line.text.encode(), line.time_ms).text).novel
+
+    return is_new

@@ -1,0 +1,80 @@
+"""What the demo found out, as a document for scripts and as tables for people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+
+from fusionlog.demo.scorer import Scores
+from fusionlog.demo.text import summary
+
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """One run of the demo; `kinds` says by what each failure kind shows."""
+
+    seed: int
+    broker: str
+    topic_prefix: str
+    lines_produced: int
+    lines_consumed: int
+    scores: Scores
+    kinds: Mapping[str, str]
+    windows_by_kind: Mapping[str, int]
+    lines_per_second: float
+    model_version: int
+    model_sha256: str
+    labeller: str
+    train_seconds: float
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object of `fusionlog demo --json`."""
+        scores = self.scores
+        return {
+            "seed": self.seed,
+            "broker": self.broker,
+            "topic_prefix": self.topic_prefix,
+            "lines_produced": self.lines_produced,
+            "lines_consumed": self.lines_consumed,
+            "windows": scores.windows,
+            "anomalous_windows": scores.anomalous,
+            "alerts": scores.alerts,
+            "precision": round(scores.precision, _DIGITS),
+            "recall": round(scores.recall, _DIGITS),
+            "f1": round(scores.f1, _DIGITS),
+            "keyword_f1": round(scores.keyword_f1, _DIGITS),
+            "new_template_f1": round(scores.new_template_f1, _DIGITS),
+            "recall_by_failure_kind": {
+                kind: round(recall, _DIGITS) for kind, recall in scores.recall_by_failure_kind.items()
+            },
+            "lines_per_second": self.lines_per_second,
+            "model": {"version": self.model_version, "sha256": self.model_sha256},
+            "labeller": self.labeller,
+            "train_seconds": self.train_seconds,
+            "seconds": self.seconds,
+        }
+
+    def table(self) -> RenderableType:
+        """The result for a terminal."""
+        scores = self.scores
+        return summary(
+            {
+                "lines produced / consumed": f"{self.lines_produced:,} / {self.lines_consumed:,}",
+                "windows, anomalous": f"{scores.windows:,}, {scores.anomalous}",
+                "alerts": str(scores.alerts),
+                "precision / recall / F1": f"{scores.precision:.3f} / {scores.recall:.3f} / {scores.f1:.3f}",
+                "F1 of a keyword rule": f"{scores.keyword_f1:.3f}",
+                "F1 of 'has a new template'": f"{scores.new_template_f1:.3f}",
+                "lines per second": f"{self.lines_per_second:,.0f}",
+                "model": f"version {self.model_version}, {self.model_sha256[:12]}, labeller {self.labeller}",
+                "time": f"{self.seconds:.0f} s, of which training {self.train_seconds:.0f} s",
+            },
+            {
+                kind: (self.kinds.get(kind, ""), self.windows_by_kind.get(kind, 0), recall)
+                for kind, recall in scores.recall_by_failure_kind.items()
+            },
+        )

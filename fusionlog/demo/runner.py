@@ -1,0 +1,273 @@
+"""The demo, top to bottom: generate, train, start the agent, stream, watch, check, score."""
+
+import signal
+import tempfile
+import time
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.status import Status
+
+from broker.admin import ensure_topics
+from broker.config import load_settings
+from broker.embedded import PARTITION_BYTES, EmbeddedBroker
+from broker.settings import KafkaSettings
+from detector.model import DetectionModel
+from fusionlog.demo import configs
+from fusionlog.demo.child import Child
+from fusionlog.demo.errors import DemoError
+from fusionlog.demo.generator import PARTITIONS, DemoData, RawLine, closing_lines, generate, write_source
+from fusionlog.demo.model import load_champion, novelty_of
+from fusionlog.demo.observer import Observer, Place
+from fusionlog.demo.result import DemoResult
+from fusionlog.demo.scorer import Scores, score
+from fusionlog.demo.signals import terminated_as_interrupted
+from fusionlog.demo.text import alert_block, alert_line, print_lines
+from fusionlog.demo.topics import Follower, committed, ends, send
+from schemas.alert import Alert
+from schemas.topics import Topics
+
+EMBEDDED = "embedded"
+TRAIN_SECONDS = 240.0
+READY_SECONDS = 60.0
+WINDOWS_SECONDS = 90.0
+_FULL_ALERTS = 12
+# The embedded broker drops the oldest records of a full partition without a word: stay well below.
+_ROOM_BYTES = PARTITION_BYTES * 3 // 5
+_RECORD_OVERHEAD_BYTES = 80
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo is asked for.
+
+    Attributes:
+        bootstrap_servers: a Kafka to use instead of the embedded broker.
+        keep: leave the folder with settings, logs and the generated source.
+    """
+
+    seed: int = 1
+    bootstrap_servers: str | None = None
+    keep: bool = False
+
+
+def run(options: DemoOptions, console: Console) -> DemoResult:
+    """Run the demo; everything it started is stopped and cleared away when it returns or fails, also on Ctrl-C.
+
+    Raises:
+        DemoError: a program failed or lines are missing.
+        SettingsError: the servers' address is none.
+    """
+    started = time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(terminated_as_interrupted())
+        folder = stack.enter_context(_folder(options.keep, console))
+        servers = options.bootstrap_servers or stack.enter_context(EmbeddedBroker()).bootstrap_servers
+        demo = _Demo(options, servers, folder, console)
+        demo.prepare()
+        demo.train()
+        scores, consumed, live_seconds = demo.detect()
+        model = demo.model()
+        return DemoResult(
+            seed=options.seed,
+            broker=options.bootstrap_servers or EMBEDDED,
+            topic_prefix=demo.topics.prefix,
+            lines_produced=len(demo.live),
+            lines_consumed=consumed,
+            scores=scores,
+            kinds=demo.data.kinds,
+            windows_by_kind=Counter(kind for kind in demo.data.truth.values() if kind),
+            lines_per_second=round(len(demo.live) / live_seconds, 1),
+            model_version=model.version,
+            model_sha256=model.sha256,
+            labeller=model.labeller,
+            train_seconds=round(demo.train_seconds, 1),
+            seconds=round(time.monotonic() - started, 1),
+        )
+
+
+class _Stage(msgspec.Struct):
+    """A line of the trainer's log, of which only this is looked at."""
+
+    stage: str = ""
+
+
+class _Demo:
+    """One run's data, topics and files."""
+
+    def __init__(self, options: DemoOptions, servers: str, folder: Path, console: Console) -> None:
+        prefix = f"fusionlog-demo-{uuid.uuid4().hex[:8]}"
+        self._options, self._folder, self._console = options, folder, console
+        self._kafka = load_settings(KafkaSettings, None, {"bootstrap_servers": servers, "client_id": prefix}, {})
+        self.topics = Topics(prefix)
+        self._history_topic, self._live_topic = f"{prefix}.raw.history", f"{prefix}.raw.live"
+        self._group = f"{prefix}-agent"
+        self._seen: set[str] = set()
+        self._champion: DetectionModel | None = None
+        self.train_seconds = 0.0
+        self.data: DemoData = generate(options.seed)
+        self.live: tuple[RawLine, ...] = (*self.data.live, *closing_lines(self.data.live, self.data.target_spec))
+
+    def prepare(self) -> None:
+        """Make topics, files, and the target's past."""
+        data = self.data
+        self._console.print(
+            f"[bold]1[/]  Systems of seed {self._options.seed}: "
+            f"'{data.source_spec.name}', {len(data.source):,} lines with labels; "
+            f"'{data.target_spec.name}', {len(data.history):,} lines without, which can fail in {len(data.kinds)} ways"
+        )
+        if self._options.bootstrap_servers is None:
+            _check_room(data.history)
+            _check_room(self.live)
+        raw = {self._history_topic: PARTITIONS, self._live_topic: PARTITIONS}
+        ensure_topics(self._kafka, self.topics, raw=raw, raw_config={"retention.ms": "-1"})
+        write_source(self._folder / configs.SOURCE_FILE, data)
+        send(self._kafka, self._history_topic, data.history, lambda: None)
+        self._check_kept(self._history_topic, data.history)
+        self._console.print(f"   broker {self._kafka.bootstrap_servers}, topics {self.topics.prefix}.*")
+
+    def train(self) -> None:
+        """`fusionlog train`: source from its file, target by replay, model published."""
+        config = configs.write_trainer(
+            self._folder, self._kafka, self.topics, self.data, self._history_topic, self._options.seed
+        )
+        self._console.print("[bold]2[/]  Training on the past, without a label of the target: fusionlog train")
+        log = self._folder / "train.log"
+        started = time.monotonic()
+        with self._status("training") as status, Child(["train", "--config", str(config)], log, signal.SIGINT) as child:
+            child.wait(TRAIN_SECONDS, lambda: status.update(_training_for(time.monotonic() - started, child.tail(1))))
+        self.train_seconds = time.monotonic() - started
+        model = self.model()
+        self._console.print(
+            f"   model {model.name} version {model.version} ({model.sha256[:12]}, labeller {model.labeller}) published "
+            f"after {self.train_seconds:.0f} s"
+        )
+
+    def detect(self) -> tuple[Scores, int, float]:
+        """Run the agent over the live lines; scores, lines consumed, and how long the lines took."""
+        port = configs.free_port()
+        config = configs.write_agent(self._folder, self._kafka, self.topics, self.data, self._live_topic, port)
+        self._console.print("[bold]3[/]  Starting the worker: fusionlog agent")
+        log = self._folder / "agent.log"
+        owned = (self.topics.alerts, self.topics.windows, self.topics.late, self.topics.dlq)
+        with Child(["agent", "--config", str(config)], log) as agent, Follower(self._kafka, owned) as follower:
+            agent.wait_until(lambda: _is_ready(port), READY_SECONDS, "readiness of the agent")
+            observer = Observer(self.topics, follower, self._show)
+            seconds = self._stream(agent, observer)
+            code = agent.stop()
+            if code != 0:
+                raise DemoError(f"the agent must end with 0 after SIGTERM, got {code}", agent.tail())
+            observer.look()
+        consumed = self._check_consumed()
+        lines = _placed(self.live)
+        judged = observer.judged(lines, novelty_of(self.model(), self.data.target_spec))
+        self._console.print(
+            f"   {len(self.live):,} lines in {seconds:.1f} s, {len(observer.windows):,} windows, "
+            f"{len(observer.alerts)} alerts, {len(observer.late)} late, {len(observer.dead)} dead letters"
+        )
+        return score(judged, self.data.truth), consumed, seconds
+
+    def model(self) -> DetectionModel:
+        """The model that serves, read back from the broker as the agent reads it."""
+        if self._champion is None:
+            self._champion = load_champion(self._kafka, self.topics, self.data.target_spec.name)
+        return self._champion
+
+    def _stream(self, agent: Child, observer: Observer) -> float:
+        """Send the live lines, show alerts meanwhile, wait until all of them have come out; seconds that took."""
+        self._console.print(f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come:\n")
+        started = time.monotonic()
+
+        def between() -> None:
+            agent.check()
+            observer.look()
+
+        send(self._kafka, self._live_topic, self.live, between)
+        self._check_kept(self._live_topic, self.live)
+        keyed = {place for place, line in _placed(self.live).items() if line.key}
+        agent.wait_until(lambda: observer.complete(keyed), WINDOWS_SECONDS, "the closing of every window")
+        self._console.print()
+        return time.monotonic() - started
+
+    def _show(self, alert: Alert) -> None:
+        """The first alerts of their kind in full, the rest in a line each."""
+        full = alert.data.fingerprint not in self._seen and len(self._seen) < _FULL_ALERTS
+        if full:
+            self._seen.add(alert.data.fingerprint)
+        print_lines(self._console, alert_block(alert) if full else alert_line(alert))
+
+    def _check_kept(self, topic: str, lines: Sequence[RawLine]) -> None:
+        sent = Counter(line.partition for line in lines)
+        kept = {partition: end for partition, end in ends(self._kafka, topic).items() if end}
+        if kept != dict(sent):
+            raise DemoError(f"topic {topic} must hold every line, got {kept} of {dict(sent)}")
+
+    def _check_consumed(self) -> int:
+        """Lines below the committed position, which must be all.
+
+        Raises:
+            DemoError: consumed is not produced.
+        """
+        sent = Counter(line.partition for line in self.live)
+        positions = committed(self._kafka, self._group, self._live_topic, PARTITIONS)
+        if positions != dict(sent):
+            raise DemoError(f"the agent must consume what was produced, got {positions} of {dict(sent)}")
+        return sum(positions.values())
+
+    def _status(self, text: str) -> Status:
+        return self._console.status(text)
+
+
+@contextmanager
+def _folder(keep: bool, console: Console) -> Iterator[Path]:
+    if not keep:
+        with tempfile.TemporaryDirectory(prefix="fusionlog-demo-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="fusionlog-demo-"))
+    try:
+        yield folder
+    finally:
+        console.print(f"settings, logs and data are kept in {folder}", soft_wrap=True)
+
+
+def _training_for(seconds: float, log_line: str) -> str:
+    """What the trainer is at, by the last line of its log."""
+    try:
+        stage = msgspec.json.decode(log_line, type=_Stage).stage
+    except msgspec.DecodeError:
+        stage = ""
+    return f"training for {seconds:.0f} s{f', {stage}' if stage else ''}"
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
+            return bool(answer.status == 200)  # noqa: PLR2004 (the one good answer)
+    except OSError:  # not listening yet, or 503
+        return False
+
+
+def _placed(lines: Sequence[RawLine]) -> dict[Place, RawLine]:
+    """Where each line stands: the topic is new and each partition was written in order by one producer."""
+    counts: Counter[int] = Counter()
+    placed = {}
+    for line in lines:
+        placed[line.partition, counts[line.partition]] = line
+        counts[line.partition] += 1
+    return placed
+
+
+def _check_room(lines: Sequence[RawLine]) -> None:
+    sizes: Counter[int] = Counter()
+    for line in lines:
+        sizes[line.partition] += len(line.text) + _RECORD_OVERHEAD_BYTES
+    if max(sizes.values()) > _ROOM_BYTES:
+        raise DemoError(f"a partition must take at most {_ROOM_BYTES} bytes, got {max(sizes.values())}")

@@ -1,0 +1,91 @@
+"""Truth meets alerts here and nowhere else: how good they are, and how good simple rules are on the same windows."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+_SEVERITY = re.compile(r"\blvl=(?:warn|error|fatal)\b", re.IGNORECASE)
+_ERROR_SEVERITY = re.compile(r"\blvl=(?:error|fatal)\b", re.IGNORECASE)
+_WORDS = re.compile(
+    r"error|fail|fatal|exception|time(?:d )?\s?out|refused|reject|denied|panic|abort|crash|corrupt|lost|expired",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class JudgedWindow:
+    """A closed window: whose it is, whether it was alerted, what stood in it, whether a template of it was new."""
+
+    key: str
+    alerted: bool
+    lines: tuple[str, ...]
+    new_template: bool
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Precision, recall and F1 of the alerts, recall by kind of failure, and F1 of the simple rules.
+
+    `keyword_f1` is the best of four severity and keyword rules, so that the comparison is not with a straw man.
+    """
+
+    windows: int
+    anomalous: int
+    alerts: int
+    precision: float
+    recall: float
+    f1: float
+    recall_by_failure_kind: dict[str, float]
+    keyword_f1: float
+    new_template_f1: float
+
+
+def score(windows: Sequence[JudgedWindow], truth: Mapping[str, str]) -> Scores:
+    """Score windows against the truth (session → failure kind, "" for a sound session).
+
+    Raises:
+        KeyError: a window's key is of no session: the windows are of other data.
+    """
+    kinds = [truth[window.key] for window in windows]
+    alerted = [window.alerted for window in windows]
+    precision, recall, f1 = _rates(alerted, kinds)
+    return Scores(
+        windows=len(windows),
+        anomalous=sum(map(bool, kinds)),
+        alerts=sum(alerted),
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        recall_by_failure_kind=_recall_by_kind(alerted, kinds),
+        keyword_f1=max(_rates([_says(window, rule) for window in windows], kinds)[2] for rule in KEYWORD_RULES),
+        new_template_f1=_rates([window.new_template for window in windows], kinds)[2],
+    )
+
+
+KEYWORD_RULES: tuple[Callable[[str], bool], ...] = (
+    lambda line: _ERROR_SEVERITY.search(line) is not None,
+    lambda line: _SEVERITY.search(line) is not None,
+    lambda line: _WORDS.search(line) is not None,
+    lambda line: _SEVERITY.search(line) is not None or _WORDS.search(line) is not None,
+)
+
+
+def _says(window: JudgedWindow, rule: Callable[[str], bool]) -> bool:
+    return any(map(rule, window.lines))
+
+
+def _rates(flagged: Sequence[bool], kinds: Sequence[str]) -> tuple[float, float, float]:
+    """Precision, recall, F1; 0 where nothing was flagged or nothing is anomalous."""
+    hits = sum(flag and bool(kind) for flag, kind in zip(flagged, kinds, strict=True))
+    flags, anomalies = sum(flagged), sum(map(bool, kinds))
+    precision = hits / flags if flags else 0.0
+    recall = hits / anomalies if anomalies else 0.0
+    f1 = 2 * hits / (flags + anomalies) if flags + anomalies else 0.0
+    return precision, recall, f1
+
+
+def _recall_by_kind(flagged: Sequence[bool], kinds: Sequence[str]) -> dict[str, float]:
+    total = Counter(kind for kind in kinds if kind)
+    found = Counter(kind for flag, kind in zip(flagged, kinds, strict=True) if flag and kind)
+    return {kind: found[kind] / total[kind] for kind in sorted(total)}

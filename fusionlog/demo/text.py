@@ -1,0 +1,82 @@
+"""How alerts and the demo's result look in a terminal."""
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.alert import Alert, TemplateEvidence
+
+_COLOURS = {"FATAL": "bold white on red", "ERROR": "bold red", "WARN": "bold yellow"}
+_TEMPLATES = 4
+_SAMPLES = 2
+
+
+def alert_block(alert: Alert) -> RenderableType:
+    """An alert with its explanation: what, where, which lines speak for it, what it is like, samples."""
+    data = alert.data
+    rows: list[Text] = [alert_line(alert)]
+    why = Text("    why     ", style="dim").append(
+        printable(data.explanation.summary) or ", ".join(data.reason), style=""
+    )
+    rows.append(why.append(f"  ({data.explanation.knowledge} knowledge)", style="dim"))
+    rows += [_evidence(template) for template in data.evidence.templates[:_TEMPLATES]]
+    near = data.explanation.nearest_source_event
+    if near is not None:
+        rows.append(_row("like", f"{printable(near.text)}  (source event, cosine {near.cosine:.2f})"))
+    rows += [_row("sample", printable(sample)) for sample in data.evidence.samples[:_SAMPLES]]
+    return Group(*rows)
+
+
+def alert_line(alert: Alert) -> Text:
+    """An alert in one line."""
+    data = alert.data
+    line = Text("● ", style=_COLOURS.get(data.severity_text, "bold")).append(f"{data.severity_text:<5}")
+    line.append(f" {data.score:.2f}", style="bold")
+    line.append(f"  {data.system}", style="cyan").append(f"  {printable(data.window.key)}", style="bold cyan")
+    line.append(f"  {_clock(data.window.start)} to {_clock(data.window.end)}, {data.window.lines} lines", style="dim")
+    return line.append(f"  {', '.join(data.reason)}", style="dim")
+
+
+def print_lines(console: Console, renderable: RenderableType) -> None:
+    """Print lines cut to the width of a terminal, and whole where the output is no terminal."""
+    if console.is_terminal:
+        console.print(renderable, no_wrap=True, overflow="ellipsis")
+    else:
+        console.print(renderable, soft_wrap=True)
+
+
+def summary(rows: dict[str, str], recall_by_kind: dict[str, tuple[str, int, float]]) -> RenderableType:
+    """The demo's result.
+
+    Args:
+        rows: name → figure.
+        recall_by_kind: kind → (by what it shows, how many there were, share of them found).
+    """
+    figures = Table(title="Result", title_justify="left", show_header=False)
+    for name, figure in rows.items():
+        figures.add_row(name, figure)
+    kinds = Table("failure kind", "shows in", "windows", "found", title="Recall by failure kind", title_justify="left")
+    for kind, (shows, count, recall) in recall_by_kind.items():
+        style = "green" if recall >= 0.6 else "red"  # noqa: PLR2004 (the bound that the project promises)
+        kinds.add_row(kind, shows, str(count), Text(f"{recall:.0%}", style=style))
+    return Group(figures, Text(), kinds)
+
+
+def printable(text: str) -> str:
+    """The text with every character that could steer a terminal written as an escape."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _evidence(template: TemplateEvidence) -> Text:
+    times = f" x{template.count}" if template.count > 1 else ""
+    line = _row("line", f"{template.contribution:+.2f}  {printable(template.text)}{times}")
+    return line.append("  new", style="magenta") if template.novel else line
+
+
+def _row(name: str, text: str) -> Text:
+    return Text(f"    {name:<7} ", style="dim").append(text, style="not dim")
+
+
+def _clock(stamp: str) -> str:
+    """Time of day of an RFC 3339 stamp."""
+    return printable(stamp.partition("T")[2].partition(".")[0].removesuffix("Z") or stamp)

@@ -1,0 +1,92 @@
+"""Showing how far a training run is, as `trainer.progress.Progress`: bars on a terminal, log lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+LOG_SECONDS = 10.0
+
+
+class BarProgress:
+    """One bar a stage, on standard error. Context manager."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._end_stage()
+        self._bars.stop()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """End the last bar and begin one."""
+        self._end_stage()
+        self._task = self._bars.add_task(name, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bars.advance(self._task, steps)
+
+    def _end_stage(self) -> None:
+        if self._task is not None:
+            # A total may have been an estimate (offsets of a compacted topic): what was done is all there was.
+            done = self._bars.tasks[self._task].completed or 1
+            self._bars.update(self._task, total=done, completed=done)
+
+
+class LogProgress:
+    """A log line when a stage begins, and every ten seconds within it. Context manager."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._total: int | None = None
+        self._done = 0
+        self._logged = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to end."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Log that a stage begins."""
+        self._stage, self._total, self._done = name, total, 0
+        self._log("stage")
+
+    def advance(self, steps: int = 1) -> None:
+        """Count, and log now and then."""
+        self._done += steps
+        if time.monotonic() - self._logged >= LOG_SECONDS:
+            self._log("progress")
+
+    def _log(self, event: str) -> None:
+        self._logged = time.monotonic()
+        structlog.get_logger(__name__).info(event, stage=self._stage, done=self._done, total=self._total)
+
+
+def progress_for_people() -> BarProgress | LogProgress:
+    """Bars where standard error is a terminal, log lines where it is not."""
+    return BarProgress() if sys.stderr.isatty() else LogProgress()

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from bench import report
+from bench.errors import BenchError
+
+RESULT = {
+    "source": "hdfs",
+    "target": "bgl",
+    "windows": 47_216,
+    "anomalous_windows": 274,
+    "precision": 0.5,
+    "recall": 0.25,
+    "f1": 0.33333,
+    "keyword_f1": 0.8712,
+    "new_event_f1": 0.0,
+    "always_anomalous_f1": 0.0115,
+    "labeller": "recorded",
+    "labels": "recorded LLM labels (zero-shot, batched): bgl_raw.jsonl",
+    "lost_windows": 0,
+    "partial_windows": 0,
+    "replay_identical": True,
+    "seconds": 61.4,
+    "seed": 3,
+    "commit": "0123456789abcdef",
+    "machine": {"cores": 2, "cpu": "", "architecture": "x86_64"},
+}
+
+
+def test_a_result_is_quoted_with_its_command(tmp_path):
+    """The table replaces what stood between the markers, names the labeller, the command and the commit."""
+    (tmp_path / "e2e_x.json").write_text(json.dumps(RESULT))
+    document = tmp_path / "doc.md"
+    document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+
+    report.write(document, tmp_path)
+
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    row = "| hdfs → bgl | recorded LLM labels (zero-shot, batched) | 47,216 (274) | 0.500 | 0.250 | 0.333 | 0.871 |"
+    assert row in text
+    assert "--source hdfs --target bgl --labels ../shared/data/llm_labels/bgl_raw.jsonl --seed 3 --json`" in text
+    assert "commit 0123456789ab, 2 cores of x86_64" in text
+
+
+def test_without_labels_the_labeller_is_named():
+    """A run of the default labeller quotes its name and no option."""
+    text = report.table([RESULT | {"labels": None, "labeller": "heuristic"}])
+
+    assert "| hdfs → bgl | heuristic |" in text
+    assert "--labels" not in text
+
+
+def test_a_document_without_markers_is_left_alone(tmp_path):
+    """Nothing is written where the table has no place."""
+    (tmp_path / "e2e_x.json").write_text(json.dumps(RESULT))
+    document = tmp_path / "doc.md"
+    document.write_text("text\n")
+
+    with pytest.raises(BenchError, match="must hold the markers"):
+        report.write(document, tmp_path)
+    assert document.read_text() == "text\n"
+
+
+def test_no_results_is_an_error(tmp_path):
+    """An empty folder is named instead of an empty table."""
+    with pytest.raises(BenchError, match="must hold results"):
+        report.read(tmp_path)

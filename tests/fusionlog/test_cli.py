@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from fusionlog.__main__ import app, run
+
+VALID = "systems: [{topics: [raw], spec: {name: orders}}]\n"
+COMMANDS = (
+    ["demo"],
+    ["train"],
+    ["agent"],
+    ["generate"],
+    ["version"],
+    ["tap"],
+    ["tap", "alerts"],
+    ["models"],
+    ["models", "ls"],
+    ["topics"],
+    ["topics", "create"],
+    ["topics", "ls"],
+)
+
+
+def test_every_registered_command_is_tested_for_help():
+    """A new command cannot come without its line in COMMANDS."""
+    registered = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    assert registered == {command[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_shows_an_example(command, capsys):
+    """Every command has --help, with an example that names the command."""
+    assert run([*command, "--help"]) == 0
+    assert f"Example: fusionlog {' '.join(command)}" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], ["nonsense"]),
+        (["train", "--budget", "many"], ["--budget", "many"]),
+        (["train", "--no-such-flag"], ["--no-such-flag"]),
+        (["demo", "--seed", "x"], ["--seed", "x"]),
+        (["topics", "create", "--raw", "a:0"], ["--raw", "a:0", "partitions >= 1"]),
+        (["agent", "--config", "/no/such/file.yaml"], ["/no/such/file.yaml"]),
+    ],
+)
+def test_misuse_is_one_line_and_exit_2(arguments, words, capsys):
+    """A wrong option is one readable line on standard error that names it and its value."""
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+    for word in words:
+        assert word in captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (VALID + "chekpoint_seconds: 5\n", ["chekpoint_seconds", "checkpoint_seconds"]),
+        (VALID + "checkpoint_seconds: -1\n", ["checkpoint_seconds", "-1", "must"]),
+        (VALID + "device: tpu\n", ["device", "tpu", "cpu"]),
+        ("systems: [{topics: [raw], spec: {name: Bad Name}}]\n", ["name", "Bad Name"]),
+        ("systems: [{topics: [raw], spec: {name: a, key_pattern: '('}}]\n", ["key_pattern", "regular expression"]),
+        ("systems: {\n", ["YAML"]),
+        ("systems: []\n", ["systems", "at least 1"]),
+    ],
+)
+def test_a_wrong_agent_setting_is_one_line_and_exit_2(text, words, tmp_path, capsys):
+    """The line names the key, the value and what is allowed; there is no traceback."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(text)
+    assert run(["agent", "--config", str(path), "--check"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_environment_overrides_the_file_and_flags_override_both(tmp_path, monkeypatch, capsys):
+    """The later of file, environment and option wins."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("group: from-file\nsystems: [{topics: [raw], spec: {name: orders}}]\n")
+    assert run(["agent", "--config", str(path), "--check"]) == 0
+    assert "group from-file" in capsys.readouterr().out
+    monkeypatch.setenv("FUSIONLOG_GROUP", "from-environment")
+    assert run(["agent", "--config", str(path), "--check"]) == 0
+    assert "group from-environment" in capsys.readouterr().out
+
+
+def test_an_unknown_environment_key_is_refused(tmp_path, monkeypatch, capsys):
+    """A misspelt variable is not silently ignored."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("systems: [{topics: [raw], spec: {name: orders}}]\n")
+    monkeypatch.setenv("FUSIONLOG_GRUOP", "x")
+    assert run(["agent", "--config", str(path), "--check"]) == 2
+    assert "gruop" in capsys.readouterr().err.lower()
+
+
+def test_topics_are_listed_as_json(capsys):
+    """`topics ls --json` prints one JSON document."""
+    assert run(["topics", "ls", "--topic-prefix", "staging", "--json"]) == 0
+    names = [topic["name"] for topic in json.loads(capsys.readouterr().out)]
+    assert "staging.alerts.v1" in names
+
+
+def test_a_broker_that_is_not_there_is_one_line_and_exit_1(capsys):
+    """`models ls` against a closed port fails soon, with what to check."""
+    assert run(["models", "ls", "--bootstrap-servers", "127.0.0.1:1"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "127.0.0.1:1" in error

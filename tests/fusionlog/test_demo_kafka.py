@@ -1,0 +1,150 @@
+"""The demo's own dealings with Kafka, on the embedded broker."""
+
+from collections import Counter
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from broker.admin import ensure_topics
+from broker.embedded import EmbeddedBroker
+from broker.settings import KafkaSettings
+from fusionlog.demo.errors import DemoError
+from fusionlog.demo.generator import PARTITIONS, RawLine
+from fusionlog.demo.observer import Observer
+from fusionlog.demo.topics import Follower, committed, ends, send
+from schemas.alert import ModelReference
+from schemas.closed_window import ClosedWindow
+from schemas.codec import encode
+from schemas.dead_letter import DeadLetter
+from schemas.late_line import LateLine
+from schemas.topics import Topics
+
+LINES = [RawLine(f"line {number}", number, number % PARTITIONS, "") for number in range(1_100)]
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    """Settings of a broker that lives as long as this file's tests."""
+    with EmbeddedBroker() as broker:
+        yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+
+
+@pytest.fixture
+def topics(kafka, request):
+    """Topics of a test's own."""
+    topics = Topics(request.node.name[:60])
+    ensure_topics(kafka, topics, raw={})
+    return topics
+
+
+def window(offsets, anomalous=False, id="w1"):  # noqa: A002
+    """A closed window of partition 0."""
+    return ClosedWindow(
+        id=id, system="media", kind="session", key="mj-1", topic="raw", partition=0, offsets=tuple(offsets),
+        event_hash="h", start_ms=0, end_ms=1, closed_by="watermark", score=0.9, threshold=0.5, anomalous=anomalous,
+        model=ModelReference(name="media", version=1, sha256="c" * 64),
+    )  # fmt: skip
+
+
+def put(kafka, topic, *values, headers=None):
+    """Write records."""
+    from confluent_kafka import Producer
+
+    producer = Producer(kafka.librdkafka())
+    for value in values:
+        producer.produce(topic, value, headers=headers)
+    assert producer.flush(10) == 0
+
+
+def observer(kafka, topics, shown):
+    """An observer of the test's topics that notes the alerts it is to show."""
+    owned = (topics.alerts, topics.windows, topics.late, topics.dlq)
+    return Observer(topics, Follower(kafka, owned), shown.append)
+
+
+def look(watching, wanted):
+    """Look until something is there."""
+    for _ in range(200):
+        watching.look()
+        if wanted():
+            return
+    pytest.fail("nothing came")
+
+
+def test_lines_reach_their_partitions_in_order(kafka):
+    """Every line is kept, each partition in the order of sending, and the caller gets its turn in between."""
+    turns = []
+    send(kafka, "sent", LINES, lambda: turns.append(1))
+    assert ends(kafka, "sent") == dict(Counter(line.partition for line in LINES))
+    assert len(turns) == 2
+    with Follower(kafka, ["sent"]) as follower:
+        got = []
+        while len(got) < len(LINES):
+            got += follower.take()
+    for partition in range(PARTITIONS):
+        own = [message for message in got if message.partition() == partition]
+        expected = [line.text.encode() for line in LINES if line.partition == partition]
+        assert [message.value() for message in sorted(own, key=lambda message: message.offset())] == expected
+
+
+def test_a_line_for_a_partition_that_is_not_there_is_an_error(kafka):
+    """A line that cannot be delivered is never passed over."""
+    with pytest.raises(DemoError, match="every line must reach refused"):
+        send(kafka, "refused", [RawLine("x", 0, 999, "")], lambda: None)
+
+
+def test_committed_positions_are_read_without_moving_them(kafka):
+    """A group's positions come back as they were committed, 0 where there are none."""
+    send(kafka, "positions", LINES[:8], lambda: None)
+    consumer = Consumer(kafka.librdkafka() | {"group.id": "g"})
+    consumer.commit(offsets=[TopicPartition("positions", 1, 2)], asynchronous=False)
+    consumer.close()
+    assert committed(kafka, "g", "positions", PARTITIONS) == {0: 0, 1: 2, 2: 0, 3: 0}
+
+
+def test_the_observer_knows_which_lines_have_come_out(kafka, topics):
+    """A line counts when it is in a closed window, late, or a dead letter; it is complete when all do."""
+    watching = observer(kafka, topics, [])
+    late = LateLine(
+        system="media", key="k", topic="raw", partition=0, offset=2, event_time_ms=0, watermark_ms=1, template_id="t",
+        text="x",
+    )  # fmt: skip
+    dead = DeadLetter("empty", "no line", "raw", 0, 3, 0, "0.1")
+    put(kafka, topics.windows, encode(window([0, 1])))
+    put(kafka, topics.late, encode(late))
+    put(kafka, topics.dlq, b"", headers=dead.headers())
+    look(watching, lambda: len(watching.accounted()) == 4)
+    assert watching.complete({(0, 0), (0, 1), (0, 2), (0, 3)})
+    assert not watching.complete({(0, 4)})
+
+
+def test_the_observer_waits_for_the_alert_of_an_anomalous_window(kafka, topics, an_alert):
+    """An anomalous window without its alert is not complete; an alert that comes twice is shown once."""
+    shown = []
+    watching = observer(kafka, topics, shown)
+    put(kafka, topics.windows, encode(window([0], anomalous=True, id=an_alert.id)))
+    look(watching, lambda: watching.windows)
+    assert not watching.complete({(0, 0)})
+    put(kafka, topics.alerts, encode(an_alert), encode(an_alert))
+    look(watching, lambda: watching.alerts)
+    assert watching.complete({(0, 0)})
+    assert [alert.id for alert in shown] == [an_alert.id]
+
+
+def test_judged_windows_carry_their_lines(kafka, topics):
+    """The scorer gets each window's own lines and whether one of them is new."""
+    watching = observer(kafka, topics, [])
+    put(kafka, topics.windows, encode(window([0, 2])))
+    look(watching, lambda: watching.windows)
+    lines = {(0, offset): RawLine(f"l{offset}", 0, 0, "mj-1") for offset in range(3)}
+    (judged,) = watching.judged(lines, lambda line: line.text == "l2")
+    assert (judged.key, judged.alerted, judged.lines, judged.new_template) == ("mj-1", False, ("l0", "l2"), True)
+
+
+def test_a_line_in_two_windows_is_an_error(kafka, topics):
+    """A line that was counted twice fails the demo."""
+    watching = observer(kafka, topics, [])
+    put(kafka, topics.windows, encode(window([0, 1])), encode(window([1, 2], id="w2")))
+    look(watching, lambda: len(watching.windows) == 2)
+    with pytest.raises(DemoError, match="every line must be in one window, got 1 in two"):
+        watching.judged({}, lambda _: False)

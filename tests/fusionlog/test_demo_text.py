@@ -1,0 +1,50 @@
+from rich.console import Console
+
+from fusionlog.demo.text import alert_block, alert_line, printable, summary
+from schemas.alert import NearestSourceEvent
+
+
+def shown(renderable):
+    """What a terminal of 140 columns would show."""
+    console = Console(width=140, no_color=True, highlight=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_an_alert_shows_what_where_and_why(make_alert):
+    """Severity, score, key, times, the line that carries the score, its count, and what it is like."""
+    text = shown(alert_block(make_alert(near=NearestSourceEvent(text="No space left", cosine=0.83))))
+    for part in (
+        "ERROR 0.97  media  mj-1  09:12:44 to 09:13:02, 17 lines",
+        "+0.61  no room on <PATH> x3  new",
+        "No space left  (source event, cosine 0.83)",
+        "general knowledge",
+        "sample  disk full",
+    ):
+        assert part in text
+
+
+def test_a_line_holds_one_alert(an_alert):
+    """The short form is one line."""
+    assert len(shown(alert_line(an_alert)).splitlines()) == 1
+
+
+def test_log_text_cannot_steer_the_terminal_or_the_markup(make_alert):
+    """Escape sequences are written out, and square brackets are text."""
+    text = shown(alert_block(make_alert("\x1b[31m[bold]\u202egone")))
+    assert "\\x1b[31m[bold]\\u202egone" in text
+    assert "\x1b" not in text
+
+
+def test_printable_leaves_readable_text_alone():
+    """Letters of any script stay; newlines and bells become escapes."""
+    assert printable("Größe 日本 ok") == "Größe 日本 ok"
+    assert printable("a\nb\x07") == "a\\nb\\x07"
+
+
+def test_the_summary_names_every_kind():
+    """Each failure kind stands with what shows it, how often it was there and how much of it was found."""
+    text = shown(summary({"alerts": "12"}, {"disk_full": ("words", 14, 0.5)}))
+    assert "alerts" in text
+    assert all(part in text for part in ("disk_full", "words", "14", "50%"))

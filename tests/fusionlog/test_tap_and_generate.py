@@ -1,0 +1,127 @@
+"""`fusionlog tap` and `fusionlog generate`, on the embedded broker."""
+
+import json
+
+import pytest
+from confluent_kafka import Producer
+
+from broker.admin import ensure_topics
+from broker.embedded import EmbeddedBroker
+from broker.settings import KafkaSettings
+from detector.decode import LineReader
+from fusionlog.__main__ import run
+from fusionlog.commands import tap as tap_command
+from fusionlog.demo import media
+from fusionlog.demo.topics import Follower, ends
+from schemas.alert import ModelReference
+from schemas.closed_window import ClosedWindow
+from schemas.codec import encode
+from schemas.dead_letter import DeadLetter
+from schemas.late_line import LateLine
+from schemas.topics import Topics
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    """Settings of a broker with fusionlog's topics."""
+    with EmbeddedBroker() as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        ensure_topics(kafka, Topics(), raw={})
+        yield kafka
+
+
+def put(kafka, topic, *values, headers=None):
+    """Write records."""
+    producer = Producer(kafka.librdkafka())
+    for value in values:
+        producer.produce(topic, value, headers=headers)
+    assert producer.flush(10) == 0
+
+
+def tap(kafka, *arguments):
+    """Exit code of a tap that stops at the end."""
+    return run(["tap", *arguments, "--bootstrap-servers", kafka.bootstrap_servers])
+
+
+def test_alerts_are_printed_for_people_and_for_programs(kafka, make_alert, capsys):
+    """The text names key and evidence, --json prints the record as it is, --limit stops."""
+    put(kafka, Topics().alerts, encode(make_alert()), encode(make_alert()))
+    assert tap(kafka, "alerts", "--limit", "1") == 0
+    text = capsys.readouterr().out
+    assert "mj-1" in text
+    assert "no room on <PATH>" in text
+    assert tap(kafka, "alerts", "--until-end", "--json") == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert documents == [json.loads(encode(make_alert()))] * 2
+
+
+def test_a_record_that_is_none_is_reported_and_passed_over(kafka, an_alert, capsys):
+    """A foreign record on the topic stops nothing."""
+    ensure_topics(kafka, Topics("odd"), raw={})
+    put(kafka, Topics("odd").alerts, b"not json", encode(an_alert))
+    assert tap(kafka, "alerts", "--topic-prefix", "odd", "--until-end", "--json") == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert "cannot be read" in captured.err
+
+
+def test_windows_late_lines_and_dead_letters_are_printed(kafka, capsys):
+    """Each kind of record has its line, with control characters escaped."""
+    reference = ModelReference(name="media", version=3, sha256="c" * 64)
+    window = ClosedWindow(
+        id="w1", system="media", kind="session", key="mj-9", topic="raw", partition=0, offsets=(1, 2), event_hash="h",
+        start_ms=0, end_ms=1, closed_by="watermark", score=0.25, threshold=0.5, anomalous=False, model=reference,
+    )  # fmt: skip
+    late = LateLine(
+        system="media", key="mj-8", topic="raw", partition=0, offset=2, event_time_ms=0, watermark_ms=1500,
+        template_id="t", text="slow\x1b[2J",
+    )  # fmt: skip
+    put(kafka, Topics().windows, encode(window))
+    put(kafka, Topics().late, encode(late))
+    put(kafka, Topics().dlq, b"\xff\x00", headers=DeadLetter("undecodable", "bytes", "raw", 0, 3, 0, "0.1").headers())
+    assert [tap(kafka, kind, "--until-end") for kind in ("windows", "late", "dlq")] == [0, 0, 0]
+    text = capsys.readouterr().out
+    for part in ("mj-9", "2 lines, closed by watermark, model 3", "mj-8", "1.5 s late", "undecodable", "raw/0/3"):
+        assert part in text
+    assert "\x1b[2J" not in text
+    assert "\x00" not in text
+
+
+def test_a_broker_that_is_not_there_is_an_error(capsys, monkeypatch):
+    """A broker that is not there ends with 1 and one line."""
+    monkeypatch.setattr(tap_command, "REQUEST_SECONDS", 0.5)
+    assert run(["tap", "alerts", "--bootstrap-servers", "127.0.0.1:1", "--until-end"]) == 1
+    assert capsys.readouterr().err.startswith("fusionlog: ")
+
+
+def test_generate_writes_live_lines_until_the_count(kafka, capsys):
+    """So many lines reach the topic, with the time of day, readable by the demo's own system description."""
+    arguments = ["--topic", "raw.live", "--count", "60", "--rate", "5000"]
+    assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
+    assert "wrote 60 lines to raw.live" in capsys.readouterr().out
+    assert sum(ends(kafka, "raw.live").values()) == 60
+    reader = LineReader(media.SPEC)
+    with Follower(kafka, ["raw.live"]) as follower:
+        found = []
+        while len(found) < 60:
+            found += follower.take()
+    lines = [(message.timestamp()[1], reader.read(message.value(), 0)) for message in found]
+    assert all(abs(line.event_time_ms - written_ms) < 60_000 for written_ms, line in lines)
+    assert any(line.keys for _, line in lines)
+
+
+def test_generate_keeps_a_session_on_one_partition(kafka):
+    """History comes at once, and no session is spread over partitions."""
+    arguments = ["--topic", "raw.past", "--count", "3000", "--history"]
+    assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
+    reader = LineReader(media.SPEC)
+    places = {}
+    with Follower(kafka, ["raw.past"]) as follower:
+        count = 0
+        while count < 3000:
+            for message in follower.take():
+                count += 1
+                for key in reader.read(message.value(), 0).keys:
+                    places.setdefault(key, set()).add(message.partition())
+    assert len(places) > 100
+    assert all(len(found) == 1 for found in places.values())
