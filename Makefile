@@ -48,8 +48,9 @@ lint: setup ## formatting, lint, types, import direction
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --group dev --universal --generate-hashes --no-header -o requirements.lock
 
-chart: ## check the Helm chart (installs helm and kubeconform with Go on first use)
+chart: setup ## check the Helm chart and the image (Go builds helm and kubeconform on first use)
 	deploy/tools/check_chart.sh
+	deploy/tools/check_image.sh $(BIN)/uv
 
 kafka: setup ## run a real Apache Kafka in the foreground (Java and Maven needed)
 	$(BIN)/python deploy/kafka/local_kafka.py

@@ -22,7 +22,7 @@ from schemas.late_line import LateLine
 ERROR_SCORE = 0.9
 SEVERITIES = {"ERROR": 17, "WARN": 13}  # OpenTelemetry severity numbers
 FINGERPRINT_TEMPLATES = 3
-LEAST_CONTRIBUTION = 0.01  # less is not said to carry a score
+LEAST_CONTRIBUTION = 0.25  # nats; less is not said to carry a score
 TEXT_CHARACTERS = 512
 _SCORE_DIGITS = 6
 

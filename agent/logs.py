@@ -2,12 +2,38 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
 
 from agent.settings import LogSettings
 
 _NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "fsspec", "torch")
+_REMEMBERED = 1_000
+
+
+class OncePerWhile(logging.Filter):
+    """Passes a library's message again only after a while: without a broker aiokafka writes many a second."""
+
+    def __init__(self, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._passed_at: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown; our own always are."""
+        if not record.name.startswith(_NOISY):
+            return True
+        key = (record.name, str(record.msg))
+        now = self._clock()
+        if now - self._passed_at.get(key, -self._seconds) < self._seconds:
+            return False
+        if len(self._passed_at) >= _REMEMBERED:
+            self._passed_at.clear()
+        self._passed_at[key] = now
+        return True
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -32,6 +58,7 @@ def configure_logging(settings: LogSettings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
+    handler.addFilter(OncePerWhile())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())

@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 import msgspec
@@ -28,7 +30,14 @@ from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.template_record import TemplateRecord
 
-APP_VERSION = "0.1.0"
+
+@cache
+def app_version() -> str:
+    """Version of the installed program, for dead letters."""
+    try:
+        return version("fusionlog")
+    except PackageNotFoundError:
+        return "0"
 
 
 class RawRecord(Protocol):
@@ -254,7 +263,7 @@ class PartitionPipeline:
             partition=self.number,
             offset=record.offset,
             timestamp_ms=record.timestamp if record.timestamp is not None else -1,
-            app_version=APP_VERSION,
+            app_version=app_version(),
         )
         return Rejected(letter, record.key, record.value, record.headers)
 

@@ -9,7 +9,6 @@ import structlog
 from aiokafka.errors import IllegalStateError
 
 from agent.checkpoint import Checkpointer, every
-from agent.errors import AgentError
 from agent.health import Health, HealthServer, Progress
 from agent.metrics import Metrics
 from agent.models import ModelWatcher
@@ -233,6 +232,3 @@ def _lag(partition: Partition, fetched: Fetched) -> int:
     if fetched.serial == partition.serial and fetched.position is not None:
         return fetched.lag(fetched.position)
     return fetched.lag(partition.pipeline.position)
-
-
-__all__ = ["AgentError", "Worker", "idle_seconds"]

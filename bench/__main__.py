@@ -19,7 +19,7 @@ _EXAMPLES = """examples:
   python -m bench e2e --data ../shared/data --source hdfs --target bgl --json
   python -m bench e2e --source bgl --target hdfs --labels ../shared/data/llm_labels/hdfs.jsonl --json
   python -m bench parse --data ../shared/data --json
-  python -m bench report
+  python -m bench report --measure
 """
 
 
@@ -70,8 +70,9 @@ def _parse(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from bench import report
 
+    held = report.measure(options.data) if options.measure else True
     report.write(options.document)
-    return OK
+    return OK if held else _fail("windows were lost or cut, or a replay differs", FAILED)
 
 
 def _write(result: dict[str, Any], options: argparse.Namespace) -> None:
@@ -123,7 +124,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Grouping accuracy and speed of parsing.",
         epilog=_EXAMPLES,
     )
-    report = commands.add_parser("report", help="quote bench/results in docs/accuracy.md", epilog=_EXAMPLES)
+    report = commands.add_parser(
+        "report",
+        formatter_class=formatter,
+        help="quote bench/results in docs/accuracy.md",
+        description="Write the table of the stored results, or measure all of them first.",
+        epilog=_EXAMPLES,
+    )
+    report.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
+    report.add_argument("--measure", action="store_true", help="run every pair with either labeller first (minutes)")
     report.add_argument("--document", type=Path, default=DOCUMENT, help=f"where to (default: {DOCUMENT})")
     return parser
 

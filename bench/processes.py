@@ -1,5 +1,6 @@
 """Programs of the project as processes: started with a log file, ended by their process id."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,13 +14,14 @@ from typing import Self
 from bench.errors import BenchError
 
 STOP_SECONDS = 60.0
+LEAVE_SECONDS = 10.0
 POLL_SECONDS = 0.05
 TAIL_CHARACTERS = 3_000
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class Program:
-    """`fusionlog …` as a process of its own; leaving the context kills it if it still runs."""
+    """`fusionlog …` as a process of its own; leaving the context ends it if it still runs."""
 
     def __init__(self, arguments: Sequence[str], log_file: Path) -> None:
         self.arguments = tuple(arguments)
@@ -82,6 +84,10 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._process.poll() is None:  # let the trainer end its Ray first
+            os.kill(self._process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVE_SECONDS)
         self.kill()
 
     def _tail(self) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import e2e
 from bench.errors import BenchError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 RESULTS = Path(__file__).resolve().parent / "results"
+RUNS = (("hdfs", "bgl", "bgl_raw.jsonl"), ("bgl", "hdfs", "hdfs.jsonl"))
 _HEAD = (
     "| source → target | labeller | windows (anomalous) | precision | recall | F1 | keyword | new event | always "
     "| lost, partial | replay identical | seconds |"
@@ -27,6 +29,18 @@ def write(document: Path, folder: Path = RESULTS) -> None:
     if not begin or not end:
         raise BenchError(f"{document} must hold the markers {BEGIN} and {END}")
     document.write_text(f"{before}{BEGIN}\n{table(read(folder))}{END}{after}")
+
+
+def measure(data: Path, folder: Path = RESULTS) -> bool:
+    """Run `bench e2e` for each pair, without and with recorded labels, and store the results; did all of them hold?"""
+    held = True
+    for source, target, labels in RUNS:
+        for answers in (None, data / "llm_labels" / labels):
+            result = e2e.run(e2e.Options(data=data, source=source, target=target, labels=answers))
+            name = f"e2e_{source}_{target}_{'heuristic' if answers is None else 'recorded'}.json"
+            (folder / name).write_text(json.dumps(result, indent=2) + "\n")
+            held = held and e2e.passed(result)
+    return held
 
 
 def read(folder: Path = RESULTS) -> list[dict[str, Any]]:
@@ -74,4 +88,6 @@ def _row(result: Mapping[str, Any]) -> str:
 
 def _origin(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
-    return f"commit {result['commit'][:12]}, {machine['cores']} cores of {machine['cpu'] or machine['architecture']}"
+    commit, dirty, _ = result["commit"].partition("-dirty")
+    state = " with changes" if dirty else ""
+    return f"commit {commit[:12]}{state}, {machine['cores']} cores of {machine['cpu'] or machine['architecture']}"

@@ -1,5 +1,6 @@
 """Why a window scores as it does: what each event carries, what it resembles, whose knowledge it takes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from detector.scoring import Runs, Scorer, merged
 Knowledge = Literal["general", "proprietary"]
 
 _MAX_EVENTS = 64
+_CERTAIN = 1e-9  # scores nearer to 0 or 1 count as this near
 _TIE = 1e-9  # cosines that differ by less are the same number computed twice (method.md 5.2)
 
 
@@ -17,7 +19,8 @@ class Contribution:
     """An event of the window and what it carries.
 
     Attributes:
-        contribution: score of the window minus its score without this event; negative when the event speaks against.
+        contribution: log-odds of the window's score minus those without this event, in nats; negative when the event
+            speaks against. Log-odds, since beside a score of 0.99 every difference of probabilities is next to nothing.
         novel: the model has no template for it.
         count: lines of it in the window.
     """
@@ -64,7 +67,9 @@ def explain(
     # Such windows do not occur in the stream; they would only push real ones out of the cache.
     whole, *rest = scorer.score([resolved, *without], texts, remember=False)
     contributions = [
-        Contribution(event_id, text_of[event_id], float(whole - score), event_id not in known, counts[event_id])
+        Contribution(
+            event_id, text_of[event_id], log_odds(whole) - log_odds(score), event_id not in known, counts[event_id]
+        )
         for event_id, score in zip(tried, rest, strict=True)
     ]
     contributions.sort(key=lambda found: (-found.contribution, found.event_id))
@@ -76,3 +81,9 @@ def explain(
         NearestSource(text, cosine) if text else None,
         "general" if general else "proprietary",
     )
+
+
+def log_odds(score: float) -> float:
+    """Log-odds of a probability, in nats; finite for 0 and 1, too."""
+    bounded = min(max(float(score), _CERTAIN), 1.0 - _CERTAIN)
+    return math.log(bounded / (1.0 - bounded))

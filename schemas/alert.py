@@ -21,7 +21,7 @@ class AlertWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplateEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A template of the window and how much of the score it carries (score with it minus score without it)."""
+    """A template of the window and what it carries: the score's log-odds with it minus those without it, in nats."""
 
     id: str
     text: str

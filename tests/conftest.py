@@ -26,9 +26,11 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """Bootstrap servers of one real Apache Kafka for all tests; without it they skip loudly, and fail under CI=true."""
+    broker = LocalKafka()
     try:
-        broker = LocalKafka().start()
+        broker.start()
     except KafkaUnavailable as error:
+        broker.stop()
         message = f"tests on a real Kafka are left out: {error}"
         if os.environ.get("CI") == "true":
             pytest.fail(message)

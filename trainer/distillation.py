@@ -30,7 +30,7 @@ _ROLL_BACK = 0.02
 _DISPUTED = 0.7
 _LEAST_WEIGHT = 0.7
 _GUARD_DIVISOR = 10
-_ROUND_STEPS, _FINAL_STEPS = 30, 350
+_ROUND_STEPS, _FINAL_STEPS = 30, 600
 _MIN_CLASS = 6
 
 
@@ -172,7 +172,7 @@ class Distillation:
         self._learn(settings.round_steps, f"round {number + 1}")
 
     def _check(self, batch: npt.NDArray[np.intp], logits: Floats, epsilon: float) -> None:
-        """Dual check: an answer that a sure model contradicts counts half (paper III-D, ε falls by round)."""
+        """Dual check: an answer that a sure model contradicts counts less (paper III-D, ε falls by round)."""
         told = batch[~np.isnan(self._label[batch])]
         p = self._calibrated(logits).probabilities(logits[told])
         sure = np.maximum(p, 1.0 - p) >= epsilon

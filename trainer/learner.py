@@ -61,14 +61,14 @@ class Learner:
         self._target = tuple(namespaced(target.system, signature.runs) for signature in target.signatures)
         alarm = carried_over(embedder, source, target.texts)
         dice = np.random.default_rng([seed, 1])
-        lines = make_up_lines(target.texts, source.texts, event_alarm(source), dice)
+        evidence = mine_evidence(target, alarm)
+        lines = make_up_lines(target.texts, evidence.line_odds(), source.texts, event_alarm(source), dice)
         self.events = EventTable(embedder)
         for system, texts in ((source.system, source.texts), (target.system, target.texts), (SYSTEM, lines.texts)):
             self.events.add(system, texts)
         windows = [signature.runs for signature in target.signatures]
         weights = [float(signature.windows) for signature in target.signatures]
         count = min(_MADE_UP_WINDOWS, max(2_000, 3 * len(windows)))
-        evidence = mine_evidence(target, alarm)
         self._made_up = augment(target.system, windows, weights, evidence, lines, count, dice)
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):

@@ -17,6 +17,8 @@ SYSTEM = "~"
 _LINES = 120
 _WORDINGS = 3
 _LONGEST = 9
+_SUSPECT_ODDS, _ALARMING_ODDS = 2.0, 3.4
+"""Lines of the target from which on their words are not taken for harmless, and from which on they are for alarming."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,25 @@ class MadeUpLines:
 
 
 def make_up_lines(
-    target: Mapping[str, str], source: Mapping[str, str], source_alarm: Mapping[str, float], dice: np.random.Generator
+    target: Mapping[str, str],
+    target_odds: Mapping[str, float],
+    source: Mapping[str, str],
+    source_alarm: Mapping[str, float],
+    dice: np.random.Generator,
 ) -> MadeUpLines:
     """Lines in the words of both systems.
 
     Args:
         target: text of each event of the target.
+        target_odds: log-odds for an anomaly that each of them adds to a window; may lack events.
         source: text of each event of the source.
         source_alarm: -1 to 1 for each source event, from the source's labels.
         dice: source of randomness.
     """
-    known = [*(target[event] for event in sorted(target)), *(source[event] for event in sorted(source))]
+    suspect = [target[event] for event in sorted(target) if target_odds.get(event, 0.0) >= _ALARMING_ODDS]
+    known = [target[event] for event in sorted(target) if target_odds.get(event, 0.0) < _SUSPECT_ODDS]
+    known += [source[event] for event in sorted(source) if source_alarm.get(event, 0.0) <= 0.0]
+    # Words that stand in suspect lines alone (and read harmless) must not be taught to be harmless.
     neutral = sorted({word for text in known for word in lexical_words(text) if severity(word) == 0.0})
     texts: dict[str, str] = {}
     by_source = [(source_alarm.get(event, 0.0), source[event]) for event in sorted(source)]
@@ -58,7 +68,9 @@ def make_up_lines(
         if dice.random() < 0.4:  # noqa: PLR2004 - a good part, not most
             harmless.append(_sentence(neutral, [_pick(ALARMING_PHRASES, dice), _pick(REASSURING_PHRASES, dice)], dice))
     harmless_ids = _register(texts, "h", [text for text in harmless if severity(text) <= 0.3])  # noqa: PLR2004
-    alarming_ids = _register(texts, "a", [text for text in alarming if severity(text) >= 0.6])  # noqa: PLR2004
+    alarming = [text for text in alarming if severity(text) >= 0.6]  # noqa: PLR2004
+    alarming += [_reworded(text, neutral, dice) for text in suspect for _ in range(_WORDINGS)]
+    alarming_ids = _register(texts, "a", alarming)
     wordings = {
         event: _register(texts, f"w{event}", [_reworded(target[event], neutral, dice) for _ in range(_WORDINGS)])
         for event in sorted(target)

@@ -25,7 +25,7 @@ def load_word_vectors(path: Path, texts: Iterable[str]) -> WordVectors:
     wanted = sorted({word for text in texts for word in words(text)})
     try:
         found = _from_npz(path, wanted) if path.suffix == _ENDING_NPZ else _from_text(path, wanted)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise SourceError(
             f"word_vectors must be GloVe text or .npz with words and vectors, got {path}: {error}"
         ) from error

@@ -37,6 +37,8 @@ def demo(
         if error.log:
             console.print("the end of its log:", error.log, sep="\n", markup=False, soft_wrap=True)
         return fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return fail("interrupted; what the demo started has been stopped and cleared away", FAILED)
     console.print(result.table())
     if bootstrap_servers:
         console.print(

@@ -118,7 +118,7 @@ class _Demo:
     def prepare(self) -> None:
         """Make topics, files, and the target's past."""
         data = self.data
-        self._console.print(
+        self._say(
             f"[bold]1[/]  Systems of seed {self._options.seed}: "
             f"'{data.source_spec.name}', {len(data.source):,} lines with labels; "
             f"'{data.target_spec.name}', {len(data.history):,} lines without, which can fail in {len(data.kinds)} ways"
@@ -131,21 +131,21 @@ class _Demo:
         write_source(self._folder / configs.SOURCE_FILE, data)
         send(self._kafka, self._history_topic, data.history, lambda: None)
         self._check_kept(self._history_topic, data.history)
-        self._console.print(f"   broker {self._kafka.bootstrap_servers}, topics {self.topics.prefix}.*")
+        self._say(f"   broker {self._kafka.bootstrap_servers}, topics {self.topics.prefix}.*")
 
     def train(self) -> None:
         """`fusionlog train`: source from its file, target by replay, model published."""
         config = configs.write_trainer(
             self._folder, self._kafka, self.topics, self.data, self._history_topic, self._options.seed
         )
-        self._console.print("[bold]2[/]  Training on the past, without a label of the target: fusionlog train")
+        self._say("[bold]2[/]  Training on the past, without a label of the target: fusionlog train")
         log = self._folder / "train.log"
         started = time.monotonic()
         with self._status("training") as status, Child(["train", "--config", str(config)], log, signal.SIGINT) as child:
             child.wait(TRAIN_SECONDS, lambda: status.update(_training_for(time.monotonic() - started, child.tail(1))))
         self.train_seconds = time.monotonic() - started
         model = self.model()
-        self._console.print(
+        self._say(
             f"   model {model.name} version {model.version} ({model.sha256[:12]}, labeller {model.labeller}) published "
             f"after {self.train_seconds:.0f} s"
         )
@@ -154,7 +154,7 @@ class _Demo:
         """Run the agent over the live lines; scores, lines consumed, and how long the lines took."""
         port = configs.free_port()
         config = configs.write_agent(self._folder, self._kafka, self.topics, self.data, self._live_topic, port)
-        self._console.print("[bold]3[/]  Starting the worker: fusionlog agent")
+        self._say("[bold]3[/]  Starting the worker: fusionlog agent")
         log = self._folder / "agent.log"
         owned = (self.topics.alerts, self.topics.windows, self.topics.late, self.topics.dlq)
         with Child(["agent", "--config", str(config)], log) as agent, Follower(self._kafka, owned) as follower:
@@ -168,7 +168,7 @@ class _Demo:
         consumed = self._check_consumed()
         lines = _placed(self.live)
         judged = observer.judged(lines, novelty_of(self.model(), self.data.target_spec))
-        self._console.print(
+        self._say(
             f"   {len(self.live):,} lines in {seconds:.1f} s, {len(observer.windows):,} windows, "
             f"{len(observer.alerts)} alerts, {len(observer.late)} late, {len(observer.dead)} dead letters"
         )
@@ -182,7 +182,7 @@ class _Demo:
 
     def _stream(self, agent: Child, observer: Observer) -> float:
         """Send the live lines, show alerts meanwhile, wait until all of them have come out; seconds that took."""
-        self._console.print(f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come:\n")
+        self._say(f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come:\n")
         started = time.monotonic()
 
         def between() -> None:
@@ -193,7 +193,7 @@ class _Demo:
         self._check_kept(self._live_topic, self.live)
         keyed = {place for place, line in _placed(self.live).items() if line.key}
         agent.wait_until(lambda: observer.complete(keyed), WINDOWS_SECONDS, "the closing of every window")
-        self._console.print()
+        self._say("")
         return time.monotonic() - started
 
     def _show(self, alert: Alert) -> None:
@@ -202,6 +202,9 @@ class _Demo:
         if full:
             self._seen.add(alert.data.fingerprint)
         print_lines(self._console, alert_block(alert) if full else alert_line(alert))
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
     def _check_kept(self, topic: str, lines: Sequence[RawLine]) -> None:
         sent = Counter(line.partition for line in lines)

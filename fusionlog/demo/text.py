@@ -8,6 +8,8 @@ from schemas.alert import Alert, TemplateEvidence
 
 _COLOURS = {"FATAL": "bold white on red", "ERROR": "bold red", "WARN": "bold yellow"}
 _TEMPLATES = 4
+_ALWAYS = 2
+_WORTH_SHOWING = 0.1  # nats
 _SAMPLES = 2
 
 
@@ -19,7 +21,11 @@ def alert_block(alert: Alert) -> RenderableType:
         printable(data.explanation.summary) or ", ".join(data.reason), style=""
     )
     rows.append(why.append(f"  ({data.explanation.knowledge} knowledge)", style="dim"))
-    rows += [_evidence(template) for template in data.evidence.templates[:_TEMPLATES]]
+    rows += [
+        _evidence(template)
+        for rank, template in enumerate(data.evidence.templates[:_TEMPLATES])
+        if rank < _ALWAYS or template.contribution >= _WORTH_SHOWING
+    ]
     near = data.explanation.nearest_source_event
     if near is not None:
         rows.append(_row("like", f"{printable(near.text)}  (source event, cosine {near.cosine:.2f})"))

@@ -53,3 +53,12 @@ def test_a_program_that_takes_too_long_is_killed(tmp_path):
 
     with pytest.raises(BenchError, match="exit code -9"):
         program.check_alive()
+
+
+def test_leaving_the_context_ends_the_program(tmp_path):
+    """An error or Ctrl-C in the benchmark leaves no process behind."""
+    with Program(["version"], tmp_path / "log") as program:
+        pass
+
+    with pytest.raises(BenchError, match="exit code -15"):
+        program.check_alive()

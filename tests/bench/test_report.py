@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bench import report
+from bench import e2e, report
 from bench.errors import BenchError
 
 RESULT = {
@@ -54,6 +54,11 @@ def test_without_labels_the_labeller_is_named():
     assert "--labels" not in text
 
 
+def test_a_result_of_changed_files_says_so():
+    """A commit that does not hold what was measured is not quoted as if it did."""
+    assert "commit 0123456789ab with changes, 2 cores" in report.table([RESULT | {"commit": "0123456789abcdef-dirty"}])
+
+
 def test_a_document_without_markers_is_left_alone(tmp_path):
     """Nothing is written where the table has no place."""
     (tmp_path / "e2e_x.json").write_text(json.dumps(RESULT))
@@ -63,6 +68,26 @@ def test_a_document_without_markers_is_left_alone(tmp_path):
     with pytest.raises(BenchError, match="must hold the markers"):
         report.write(document, tmp_path)
     assert document.read_text() == "text\n"
+
+
+def test_measuring_stores_a_result_for_each_pair_and_labeller(tmp_path, monkeypatch):
+    """Four runs, two with recorded labels, become four files; one that broke a promise is told."""
+    asked = []
+
+    def fake_run(options):
+        asked.append((options.source, options.target, options.labels and options.labels.name))
+        return RESULT | {"lost_windows": int(options.labels is not None and options.source == "bgl")}
+
+    monkeypatch.setattr(e2e, "run", fake_run)
+
+    assert not report.measure(tmp_path, tmp_path)
+    assert asked == [
+        ("hdfs", "bgl", None),
+        ("hdfs", "bgl", "bgl_raw.jsonl"),
+        ("bgl", "hdfs", None),
+        ("bgl", "hdfs", "hdfs.jsonl"),
+    ]
+    assert [result["lost_windows"] for result in report.read(tmp_path)] == [0, 1, 0, 0]
 
 
 def test_no_results_is_an_error(tmp_path):

@@ -5,7 +5,7 @@ import dataclasses
 import msgspec
 import pytest
 
-from detector.explain import explain
+from detector.explain import explain, log_odds
 from detector.scoring import Scorer, run_lengths
 from detector.testing import SOURCE_TEXTS, tiny_model
 
@@ -42,7 +42,7 @@ def test_the_fault_carries_the_score(scorer, ids, model):
 
     assert contributions[0].event_id == ids[4]
     assert contributions[0].text == model.templates[4].text
-    assert contributions[0].contribution == pytest.approx(whole - without, abs=1e-6)
+    assert contributions[0].contribution == pytest.approx(log_odds(whole) - log_odds(without), abs=1e-6)
     assert [found.count for found in contributions if found.event_id == ids[1]] == [2]
     assert nearest is not None
     assert (nearest.text, nearest.cosine) == (model.templates[4].nearest_source, model.templates[4].source_cosine)
@@ -103,3 +103,10 @@ def test_limit_and_cost_are_bounded(scorer, monkeypatch):
     assert len(scorer._scores) == 0
     values = [found.contribution for found in contributions]
     assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0, 0.5, 1.0 - 1e-16])
+def test_log_odds_are_finite(score):
+    """A saturated score still gives a number that JSON can carry, of the right sign."""
+    assert abs(log_odds(score)) < 25
+    assert (log_odds(score) > 0) == (score > 0.5)

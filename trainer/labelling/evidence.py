@@ -20,7 +20,7 @@ _LOOSE, _STRICT = (0.025, 0.12), (0.012, 0.03)
 second on: it is routine. Where most windows have a known shape, one of perfect shape counts for more (strict)."""
 _SHAPED_RULES = 6
 """A window that at least so many rules about steps and order speak of has a known shape."""
-_CONCAVE = 0.6
+_CONCAVE = 0.5
 """A rare mild word still says something: strength grows with this power of severity."""
 _RARE_ODDS = 0.6
 """A line in hardly any window says this much, whatever its words: never enough alone."""
@@ -119,11 +119,18 @@ class EvidenceModel:
         rare, routine = np.exp(loose + shaped * (strict - loose))
         self._limits = (float(rare), float(routine))
 
-    def _words(self, tables: Tables) -> tuple[Floats, np.ndarray]:
+    def line_odds(self) -> dict[str, float]:
+        """Log-odds that each event, standing in a window, adds to it by its words and rarity."""
+        return dict(zip(self.events, self._strength().tolist(), strict=True))
+
+    def _strength(self) -> Floats:
         rare, routine = self._limits
         fade = np.clip(np.log(routine / np.maximum(self._routine_share, 1e-9)) / np.log(routine / rare), 0.0, 1.0)
-        strength = fade * (_WORD_GAIN * np.maximum(self._alarm, 0.0) ** _CONCAVE + _RARE_ODDS)
-        held = tables.present * strength[None, :]
+        strength: Floats = fade * (_WORD_GAIN * np.maximum(self._alarm, 0.0) ** _CONCAVE + _RARE_ODDS)
+        return strength
+
+    def _words(self, tables: Tables) -> tuple[Floats, np.ndarray]:
+        held = tables.present * self._strength()[None, :]
         return _strongest_first(held), held.argmax(axis=1) if held.shape[1] else np.full(len(held), -1)
 
     def _structure(self, tables: Tables) -> tuple[Floats, np.ndarray, list[str]]:

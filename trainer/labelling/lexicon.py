@@ -24,13 +24,17 @@ _MILD = (
 _RECOVERY = (
     "correct recover succe resolv clear heal restor ok fixed ignor harmless optional nonfatal tolerat fallback default"
     " handled benign suppress transient expected graceful normal passed complet healthy regain resum deprecat"
-    " cosmetic advisory informational"
+    " cosmetic advisory informational renew"
 )
 _NEGATION = frozenset({"no", "0", "zero", "without", "not", "none", "non", "free"})
 _NOT_BAD_ALONE = frozenset({"exceptions", "errors", "failures", "warnings", "faults", "timeouts", "retries", "drops"})
 _PHRASES = ("not found", "timed out", "out of memory", "not responding", "out of range", "out of sync", "not belong",
             "no response", "no route", "not available", "no such", "not allowed", "gave up", "giving up", "no space",
             "cut off", "no reply", "no heartbeat", "out of order", "no answer", "not match")  # fmt: skip
+_REASSURANCES = (
+    "within bound", "within limit", "within range", "within toleranc", "within budget", "in range", "as planned",
+    "as configured", "on schedule", "no action", "not needed", "can be ignored", "going on without", "will retry",
+)  # fmt: skip
 _EXACT = frozenset(
     {"err", "ok", "bad", "late", "wait", "lost", "loss", "dead", "died", "oom", "jam", "hung", "hang", "never"}
 )
@@ -59,8 +63,9 @@ def severity(text: str) -> float:
     score = 0.8 if any(phrase in joined for phrase in _PHRASES) else 0.0
     for position, word in enumerate(words):
         score = max(score, _word_weight(words, position, word))
-    if any(_stands(word, stem) for word in words for stem in _RECOVERY_STEMS):
-        return 0.25 * score if score > 0.0 else -0.3
+    recovered = any(_stands(word, stem) for word in words for stem in _RECOVERY_STEMS)
+    if recovered or any(phrase in joined for phrase in _REASSURANCES):
+        return 0.1 * score if score > 0.0 else -0.3
     return score
 
 

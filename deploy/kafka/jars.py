@@ -1,0 +1,84 @@
+"""Where Apache Kafka's jars come from: Maven Central, by `pom.xml`, once, into a cache outside the clone."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+POM = Path(__file__).resolve().parent / "pom.xml"
+MAVEN_SECONDS = 600.0  # 43 MB; 10 s on a good line
+
+
+class KafkaUnavailable(RuntimeError):
+    """A local Apache Kafka cannot be had here; the text says what is missing and what to install."""
+
+
+def java() -> str:
+    """Path of the Java program.
+
+    Raises:
+        KafkaUnavailable: there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = (shutil.which("java", path=f"{home}/bin") if home else None) or shutil.which("java")
+    if found is None:
+        raise KafkaUnavailable("a real Kafka needs Java 17 or newer: install openjdk-17-jre-headless (and maven)")
+    return found
+
+
+def cache_folder() -> Path:
+    """The project's cache, shared by all clones of one user."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "fusionlog"
+
+
+def jars_folder() -> Path:
+    """Where the jars of the pinned version lie, or will lie; a changed pom gets its own folder."""
+    text = POM.read_text(encoding="utf-8")
+    version = re.search(r"<kafka\.version>([^<]+)<", text)
+    if version is None:
+        raise KafkaUnavailable(f"{POM} must name <kafka.version>")
+    return cache_folder() / f"kafka-{version[1]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def ensure_jars() -> Path:
+    """The folder of jars, fetched with Maven when it is not there yet; safe when several processes ask at once.
+
+    Raises:
+        KafkaUnavailable: Java or Maven is missing, or Maven failed.
+    """
+    java()
+    folder = jars_folder()
+    if folder.is_dir():
+        return folder
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise KafkaUnavailable("a real Kafka needs Maven once, to fetch its jars: install maven")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Maven's own store does not bear two writers, so they take turns; the rename makes the folder appear complete.
+    with (folder.parent / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder
+        fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder.parent))
+        try:
+            _fetch(maven, fresh)
+            fresh.rename(folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _fetch(maven: str, folder: Path) -> None:
+    command = [maven, "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
+    command += ["-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAVEN_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise KafkaUnavailable(f"Maven did not fetch Kafka's jars within {MAVEN_SECONDS:.0f} s") from error
+    if done.returncode != 0:
+        raise KafkaUnavailable(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr)[-800:].strip()}")

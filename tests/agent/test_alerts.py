@@ -1,0 +1,63 @@
+"""Alerts: a function of window, verdict and model; nothing private in them."""
+
+import json
+
+from agent.alerts import build_alert, fingerprint, rfc3339
+from agent.pipeline import InputRecord, SystemPipeline
+from agent.serving import ModelServing, Reasons, Verdict
+from detector.explain import Contribution
+from detector.testing import ANOMALOUS_LINES, SYSTEM, tiny_model
+from detector.windows import WindowCutter
+from schemas.codec import encode
+
+
+def reasons(*weights: float) -> Reasons:
+    """Reasons whose contributions have these weights, one template each, in order."""
+    names = "abcdefgh"
+    found = [Contribution(names[at], f"text {names[at]}", weight, False, 1) for at, weight in enumerate(weights)]
+    return Reasons(("sequence_model",), tuple(found), "proprietary")
+
+
+def test_an_alert_names_window_model_and_evidence_without_secrets() -> None:
+    """Identity, source range and severity stand in it; passwords and addresses in samples and templates do not."""
+    model = ModelServing(tiny_model())
+    partition = SystemPipeline(SYSTEM, model, source="/fusionlog/test").partition("raw", 2)
+    texts = [*ANOMALOUS_LINES, "order=17 login with password=hunter2 from 10.1.2.3"]
+    partition.process([InputRecord(at + 40, text.encode(), 1_700_000_000_000 + at) for at, text in enumerate(texts)])
+    output = partition.flush()
+    (alert,), (window,) = output.alerts, output.windows
+    assert (alert.id, alert.subject, alert.source) == (window.id, "17", "/fusionlog/test/orders")
+    assert alert.time == "2023-11-14T22:13:20.002Z"
+    data = alert.data
+    assert (data.evidence.source[0].first, data.evidence.source[0].last, data.window.lines) == (40, 42, 3)
+    assert data.score >= data.threshold
+    assert (data.severity_text, data.severity_number) in {("ERROR", 17), ("WARN", 13)}
+    payload = encode(alert).decode()
+    assert "hunter2" not in payload
+    assert "10.1.2.3" not in payload
+    assert json.loads(payload)["data"]["model"]["version"] == 1
+
+
+def test_fingerprints_group_by_what_contributes() -> None:
+    """The order and the last digits of contributions do not matter; the templates that carry the score do."""
+    assert fingerprint("s", reasons(0.5, 0.3)) == fingerprint("s", reasons(0.3 + 1e-9, 0.5))
+    assert fingerprint("s", reasons(0.5, 0.3)) != fingerprint("s", reasons(0.5, 0.0))
+    assert fingerprint("s", reasons(0.5)) != fingerprint("t", reasons(0.5))
+    assert fingerprint("s", reasons()) == fingerprint("s", reasons())
+
+
+def test_times_are_rfc_3339_even_beyond_the_calendar() -> None:
+    """Milliseconds are kept, and an absurd time does not raise."""
+    assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
+    assert rfc3339(10**17).startswith("9999-")
+    assert rfc3339(-(10**17)).startswith("0001-")
+
+
+def test_a_window_that_no_single_event_explains_is_said_to_be_one() -> None:
+    """Without a contribution the summary speaks of order and number."""
+    cutter = WindowCutter("orders", SYSTEM.window, "raw", 0)
+    cutter.add(0, 0, ["k"], "a", "text a")
+    cutter.flush()
+    (window,) = cutter.take_closed()
+    alert = build_alert(window, Verdict(0.7, reasons(0.0)), ModelServing(tiny_model()), source="/x")
+    assert "no event carries the score alone" in alert.data.explanation.summary

@@ -1,0 +1,162 @@
+"""The main job as the deployment files describe it: their commands, arguments and environment, on a real Kafka."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.kafka.local_kafka import LocalKafka, free_port
+from detector.system import SystemSpec
+from fusionlog.demo.media import SPEC
+from schemas.topics import Topics
+from tests.deploy.conftest import ROOT
+from tests.deploy.kafka_reading import records, topic_partitions
+from tests.deploy.workload import Workload, end, from_pod, from_service, wait_for
+
+STEP_SECONDS = 120.0
+TRAIN_SECONDS = 480.0
+SYSTEM = SPEC.model_dump(mode="json", exclude_defaults=True)
+RAW = "logs.media"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The workloads of one way to deploy, with what was put in the place of its network."""
+
+    topics: Workload
+    history: Workload
+    trainer: Workload
+    agent: Workload
+    generator: Workload
+    agent_port: int
+    names: Topics
+    raw: str
+    servers: str
+
+
+@pytest.fixture(params=["helm", "compose"])
+def deployment(request, kafka, tmp_path) -> Iterator[Deployment]:
+    """Chart and compose file in turn."""
+    if request.param == "helm":
+        yield helm_deployment(request.getfixturevalue("render"), kafka, tmp_path)
+    else:
+        # The compose file's topics have the names that any test may use, so it gets a broker of its own.
+        with LocalKafka() as broker:
+            yield compose_deployment(broker.bootstrap_servers, tmp_path)
+
+
+def helm_deployment(render, servers: str, folder: Path) -> Deployment:
+    """The chart's pods; a user's values make the training small. Lines come from the compose file's generator."""
+    unique = uuid.uuid4().hex[:6]
+    raw, port = f"{RAW}.{unique}", free_port()
+    manifests = render(
+        "minimal",
+        {
+            "topicPrefix": f"helm-{unique}",
+            "topics": {"raw": [f"{raw}:3"], "partitions": 3},
+            "systems": [{"topics": [raw], "spec": SYSTEM}],
+            "agent": {"settings": {"checkpoint_seconds": 1, "device": "cpu"}},
+            "trainer": {
+                "trainings": [{"system": SPEC.name, "settings": {"meta_steps": 20, "hidden": 16, "rounds": 1}}]
+            },
+        },
+    )
+    config_maps = {found["metadata"]["name"]: found["data"] for found in manifests if found["kind"] == "ConfigMap"}
+    kinds = {found["kind"]: found.get("spec", {}) for found in manifests}
+    replace = {"kafka:9092": servers, "port: 8080": f"port: {port}"}
+
+    def workload(pod, name: str) -> Workload:
+        (folder / name).mkdir()
+        return from_pod(pod["template"]["spec"], config_maps, folder / name, replace)
+
+    compose = compose_deployment(servers, folder, raw=raw)
+    return Deployment(
+        topics=workload(kinds["Job"], "topics"),
+        history=compose.history,
+        trainer=workload(kinds["CronJob"]["jobTemplate"]["spec"], "trainer"),
+        agent=workload(kinds["Deployment"], "agent"),
+        generator=compose.generator,
+        agent_port=port,
+        names=Topics(f"helm-{unique}"),
+        raw=raw,
+        servers=servers,
+    )
+
+
+def compose_deployment(servers: str, folder: Path, raw: str = RAW) -> Deployment:
+    """The services of docker-compose.yml with the image's entrypoint, which is read from the Dockerfile."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
+    entrypoint = json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", dockerfile, re.MULTILINE)[-1])
+    port = free_port()
+    replace = {"kafka:9092": servers, "port: 8080": f"port: {port}", RAW: raw}
+
+    def workload(name: str) -> Workload:
+        (folder / f"compose-{name}").mkdir()
+        return from_service(services[name], entrypoint, ROOT, folder / f"compose-{name}", replace)
+
+    workloads = {name: workload(name) for name in ("topics", "history", "trainer", "agent", "generator")}
+    return Deployment(**workloads, agent_port=port, names=Topics(), raw=raw, servers=servers)
+
+
+def ready(port: int) -> bool:
+    """Whether the agent says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.mark.kafka
+def test_what_is_deployed_does_the_main_job(deployment):
+    """Topics are made, a model is trained and published, and the agent serves it: windows scored by version 1."""
+    deployment.topics.run(STEP_SECONDS)
+    partitions = topic_partitions(deployment.servers)
+    assert {spec.name for spec in deployment.names.specs()} <= partitions.keys()
+    assert partitions[deployment.names.state] >= partitions[deployment.raw] > 1
+
+    deployment.history.run(STEP_SECONDS)
+    deployment.trainer.run(TRAIN_SECONDS)
+
+    agent = deployment.agent.start()
+    generator = None
+    try:
+        wait_for("answer on /ready", lambda: ready(deployment.agent_port), STEP_SECONDS, agent, deployment.agent)
+        generator = deployment.generator.start()
+        windows = wait_for(
+            "scored window",
+            lambda: records(deployment.servers, deployment.names.windows),
+            STEP_SECONDS,
+            agent,
+            deployment.agent,
+        )
+        alerts = wait_for(
+            "alert", lambda: records(deployment.servers, deployment.names.alerts), STEP_SECONDS, agent, deployment.agent
+        )
+        assert generator.poll() is None, deployment.generator.output()
+    finally:
+        if generator is not None:
+            end(generator)
+        code = end(agent)
+    assert code == 0, deployment.agent.output()
+    assert {json.loads(value)["model"]["version"] for value in windows} == {1}
+    assert {json.loads(value)["data"]["model"]["version"] for value in alerts} == {1}
+
+
+def test_the_compose_file_watches_what_its_generator_writes():
+    """Agent and trainer of the compose file read the generated system by the generator's own description."""
+    agent, trainer = (
+        yaml.safe_load((ROOT / f"deploy/docker/{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("agent", "trainer")
+    )
+    (system,) = agent["systems"]
+    assert SystemSpec.model_validate(system["spec"]) == SystemSpec.model_validate(trainer["target"]["spec"]) == SPEC
+    assert trainer["target"]["path"] == f"kafka://{system['topics'][0]}"

@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fusionlog.__main__ import run
+from fusionlog.demo import configs, runner
+from fusionlog.demo.errors import DemoError
+from fusionlog.demo.generator import RawLine
+from fusionlog.demo.result import DemoResult
+from fusionlog.demo.scorer import Scores
+
+WANTED = {
+    "seed", "broker", "lines_produced", "lines_consumed", "windows", "alerts", "precision", "recall", "f1",
+    "keyword_f1", "new_template_f1", "recall_by_failure_kind", "lines_per_second", "model", "labeller", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """A demo of seed 1 that has no broker."""
+    return runner._Demo(runner.DemoOptions(), "127.0.0.1:1", Path(), Console(quiet=True))
+
+
+def sent(demo):
+    """How many live lines go to each partition."""
+    counts = {}
+    for line in demo.live:
+        counts[line.partition] = counts.get(line.partition, 0) + 1
+    return counts
+
+
+def test_a_line_that_is_not_consumed_fails_the_demo(demo, monkeypatch):
+    """Consumed must be produced, partition by partition."""
+    counts = sent(demo)
+    monkeypatch.setattr(runner, "committed", lambda *_: counts)
+    assert demo._check_consumed() == len(demo.live)
+    monkeypatch.setattr(runner, "committed", lambda *_: counts | {2: counts[2] - 1})
+    with pytest.raises(DemoError, match="the agent must consume what was produced"):
+        demo._check_consumed()
+
+
+def test_a_broker_that_dropped_lines_fails_the_demo(demo, monkeypatch):
+    """Every line must be in its partition after it was sent."""
+    counts = sent(demo)
+    monkeypatch.setattr(runner, "ends", lambda *_: counts)
+    demo._check_kept("raw", demo.live)
+    monkeypatch.setattr(runner, "ends", lambda *_: counts | {0: counts[0] - 1})
+    with pytest.raises(DemoError, match="topic raw must hold every line"):
+        demo._check_kept("raw", demo.live)
+
+
+def test_data_that_the_embedded_broker_would_drop_is_refused(demo):
+    """The real data has room; three fifths of a partition is the bound."""
+    runner._check_room(demo.live)
+    with pytest.raises(DemoError, match="a partition must take at most"):
+        runner._check_room([RawLine("x" * 4_000_000, 0, 0, "")])
+
+
+def test_lines_stand_where_one_producer_puts_them():
+    """Offsets count up in each partition by itself."""
+    lines = [RawLine(str(number), 0, number % 2, "") for number in range(4)]
+    placed = runner._placed(lines)
+    assert {place: line.text for place, line in placed.items()} == {(0, 0): "0", (1, 0): "1", (0, 1): "2", (1, 1): "3"}
+
+
+def test_the_status_names_the_trainers_stage():
+    """The last line of the trainer's log is read where it is a stage, and does no harm where it is not."""
+    assert runner._training_for(3.2, '{"stage": "audit", "event": "stage"}') == "training for 3 s, audit"
+    assert runner._training_for(3.2, "Traceback") == "training for 3 s"
+
+
+def test_the_written_settings_are_those_of_trainer_and_agent(demo, tmp_path):
+    """Both programs accept what the demo writes, and agree on how the target is cut."""
+    from agent.settings import AgentSettings
+    from broker.config import load_settings
+    from trainer.settings import TrainerSettings
+
+    trainer = configs.write_trainer(tmp_path, demo._kafka, demo.topics, demo.data, "raw.history", 1)
+    agent = configs.write_agent(tmp_path, demo._kafka, demo.topics, demo.data, "raw.live", 8080)
+    trained = load_settings(TrainerSettings, trainer, {}, {})
+    served = load_settings(AgentSettings, agent, {}, {})
+    assert trained.target.spec.fingerprint() == served.systems[0].spec.fingerprint()
+    assert trained.target.topic == "raw.history"
+    assert served.topics == trained.topics
+    assert not served.close_idle_by_clock
+
+
+def test_the_document_has_what_scripts_read():
+    """The JSON object has every promised key, and recall by kind is flat."""
+    scores = Scores(10, 2, 2, 1.0, 1.0, 1.0, {"crash": 1.0}, 0.3, 0.1)
+    result = DemoResult(
+        seed=1, broker="embedded", topic_prefix="p", lines_produced=5, lines_consumed=5, scores=scores,
+        kinds={"crash": "words"}, windows_by_kind={"crash": 2}, lines_per_second=1.0, model_version=1,
+        model_sha256="a" * 64, labeller="heuristic", train_seconds=1.0, seconds=2.0,
+    )  # fmt: skip
+    document = result.document()
+    assert set(document) >= WANTED
+    assert document["model"] == {"version": 1, "sha256": "a" * 64}
+    assert document["recall_by_failure_kind"] == {"crash": 1.0}
+
+
+@pytest.mark.parametrize("arguments", [["--bootstrap-servers", "nonsense"], ["--seed", "-1"], ["--nonsense"]])
+def test_misuse_is_one_line_and_exit_code_2(arguments, capsys):
+    """A wrong option is named in one line, without a traceback."""
+    assert run(["demo", *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("fusionlog: ")
+    assert arguments[-1].lstrip("-") in error or arguments[0] in error
+
+
+def test_a_failing_program_shows_its_log_and_ends_with_1(monkeypatch, capsys):
+    """The log of the program to blame stands before the one-line error, and standard output stays empty."""
+
+    def fail(*_):
+        raise DemoError("`fusionlog train` must end with exit code 0, got 1", "the last words")
+
+    monkeypatch.setattr(runner, "run", fail)
+    assert run(["demo", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "the last words" in captured.err
+    assert captured.err.strip().splitlines()[-1] == "fusionlog: `fusionlog train` must end with exit code 0, got 1"

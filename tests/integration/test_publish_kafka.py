@@ -1,0 +1,66 @@
+"""Publishing on a real Kafka."""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from broker.admin import ensure_topics
+from broker.config import load_settings
+from broker.registry import read_models
+from broker.stores import open_store
+from detector.artifact import unpack
+from detector.stores import load_artifact
+from detector.testing import tiny_files
+from trainer.publish import check_publishable, publish
+from trainer.settings import TrainerSettings
+
+pytestmark = pytest.mark.kafka
+
+
+def artifact(seed=0):
+    """Files of a model that nobody trained: publishing does not care."""
+    return tiny_files(seed=seed, steps=0)
+
+
+@dataclass(frozen=True)
+class Report:
+    labeller: str = "heuristic"
+    metrics: dict = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def settings(kafka):
+    """Settings of a run that publishes there, topics made."""
+    flags = {
+        "kafka": {"bootstrap_servers": kafka},
+        "topic_prefix": "publishing",
+        "target": {"path": "x", "spec": {"name": "orders"}},
+    }
+    run = load_settings(TrainerSettings, None, flags, {})
+    ensure_topics(run.kafka, run.topics, raw={})
+    return run
+
+
+def test_trainers_at_once_publish_one_version_each(settings):
+    """Three trainers that finish together get versions 1, 2 and 3, each leading to its own artifact."""
+    check_publishable(settings)
+    artifacts = [artifact(seed) for seed in range(3)]  # made beforehand: seeds belong to the process
+    published = {}
+
+    def run(seed):
+        published[seed] = publish(settings, artifacts[seed], Report())
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sorted(version for version, _ in published.values()) == [1, 2, 3]
+    known = read_models(settings.kafka, settings.topics)
+    for version, sha256 in published.values():
+        pointer = known.version("orders", version)
+        assert pointer.sha256 == sha256
+        files = load_artifact(open_store(pointer.store, settings.kafka, settings.topics), sha256)
+        assert unpack(files, sha256).sha256 == sha256
+    assert known.champion("orders").version == 3

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from detector.embedding import Embedder, Idf
+from tests.trainer.miniature import TEXTS, runs_of
+from trainer.knowledge import ExactIndex, Knowledge, MilvusIndex, RetrievalVectors
+
+WINDOWS = [runs_of(events) for events in (["recv", "check"], ["recv", "check", "pack"], ["gone"], ["ship", "close"])]
+GROUPS = ["a", "b", "c", "d"]
+
+
+@pytest.fixture
+def vectors():
+    """Retrieval vectors of four windows."""
+    return RetrievalVectors(Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), TEXTS, WINDOWS, [9.0, 3.0, 1.0, 1.0])
+
+
+def _filled(vectors, uri):
+    knowledge = Knowledge(vectors, uri)
+    knowledge.learn(GROUPS, WINDOWS)
+    return knowledge
+
+
+def test_vectors_are_units_that_see_counts_and_rarity(vectors):
+    """More of an event moves a window, but not in proportion; order does not move it."""
+    once, often, turned = vectors.of([runs_of(["recv", "gone"]), runs_of(["recv", "gone", "gone"]), runs_of(["gone", "recv"])])
+    assert np.linalg.norm(once) == pytest.approx(1.0, abs=1e-6)
+    assert np.allclose(once, turned)
+    assert 0.9 < float(once @ often) < 1.0
+
+
+def test_a_group_is_not_its_own_neighbour(vectors):
+    """Neighbours come nearest first, at most three, and never the group that asks."""
+    found = _filled(vectors, None).neighbours(["a"], [WINDOWS[0]])[0]
+    assert [match.group for match in found][0] == "b"
+    assert "a" not in {match.group for match in found}
+    assert len(found) == 3
+    assert [match.similarity for match in found] == sorted((match.similarity for match in found), reverse=True)
+
+
+def test_milvus_finds_what_exact_search_finds(vectors, tmp_path):
+    """Milvus Lite gives the same groups and cosines as the search in memory, also after a repeated insert."""
+    exact = _filled(vectors, None)
+    milvus = _filled(vectors, str(tmp_path / "knowledge.db"))
+    try:
+        assert milvus.index.name == "milvus", milvus.degraded
+        milvus.learn(GROUPS, WINDOWS)
+        for one, other in zip(
+            exact.neighbours(GROUPS, WINDOWS), milvus.neighbours(GROUPS, WINDOWS), strict=True
+        ):
+            assert {match.group for match in one} == {match.group for match in other}
+            assert [m.similarity for m in one] == pytest.approx([m.similarity for m in other], abs=1e-4)
+    finally:
+        milvus.close()
+
+
+def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors, tmp_path):
+    """A path that cannot be a database degrades by name, and answers are those of the exact search."""
+    (tmp_path / "file").write_text("not a folder")
+    knowledge = _filled(vectors, str(tmp_path / "file" / "knowledge.db"))
+    assert knowledge.index.name == "exact"
+    assert knowledge.degraded
+    assert knowledge.neighbours(["a"], [WINDOWS[0]])[0][0].group == "b"
+
+
+def test_milvus_that_fails_midway_loses_nothing(vectors, tmp_path, monkeypatch):
+    """When the index breaks after answers were learned, the search in memory knows them all."""
+    knowledge = _filled(vectors, str(tmp_path / "knowledge.db"))
+
+    def broken(*_arguments):
+        raise RuntimeError("gone")
+
+    monkeypatch.setattr(MilvusIndex, "search", broken)
+    found = knowledge.neighbours(["a"], [WINDOWS[0]])[0]
+    assert isinstance(knowledge.index, ExactIndex)
+    assert {match.group for match in found} == {"b", "c", "d"}

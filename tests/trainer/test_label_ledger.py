@@ -1,0 +1,90 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.label_ledger import Entry, LabelLedger
+from trainer.labelling.base import Answer
+
+
+def _answer(number, label="normal", giver="llm"):
+    return Answer(f"g{number}", label, 0.75, ("e1",), "said so", giver, f"hash{number}", 12)
+
+
+def _write(path, *answers):
+    with LabelLedger(path) as ledger:
+        ledger.append(Entry(answer, 1, ("g9",)) for answer in answers)
+
+
+def test_answers_are_found_again_by_giver_and_question(tmp_path):
+    """A later run finds an answer exactly as it was given, and no other giver's."""
+    path = tmp_path / "work" / "labels.jsonl"
+    _write(path, _answer(1), _answer(2, "abstain"))
+    with LabelLedger(path) as ledger:
+        assert len(ledger) == 2
+        assert ledger.find("llm", "hash1") == _answer(1)
+        assert ledger.find("heuristic", "hash1") is None
+        assert ledger.find("llm", "hash3") is None
+
+
+def test_an_answer_is_kept_once(tmp_path):
+    """Appending the same answer again writes nothing."""
+    path = tmp_path / "labels.jsonl"
+    _write(path, _answer(1), _answer(1))
+    _write(path, _answer(1))
+    assert len(path.read_text().splitlines()) == 1
+
+
+@given(st.integers(min_value=1, max_value=400))
+def test_a_crash_at_any_byte_costs_at_most_the_last_answer(tmp_path_factory, cut):
+    """A file cut short anywhere opens, holds the whole lines, and takes new answers after them."""
+    path = tmp_path_factory.mktemp("ledger") / "labels.jsonl"
+    _write(path, *(_answer(number) for number in range(3)))
+    content = path.read_bytes()
+    kept = content[: max(0, len(content) - cut)]
+    path.write_bytes(kept)
+    with LabelLedger(path) as ledger:
+        assert len(ledger) == kept.count(b"\n")
+        ledger.append([Entry(_answer(7), 1)])
+    with LabelLedger(path) as ledger:
+        assert ledger.find("llm", "hash7") == _answer(7)
+        assert len(ledger) == kept.count(b"\n") + 1
+
+
+def test_a_revoked_answer_is_asked_for_again(tmp_path):
+    """Revocation is a line of its own: history stays, the answer is gone, and a new one can come."""
+    path = tmp_path / "labels.jsonl"
+    _write(path, _answer(1), _answer(2))
+    with LabelLedger(path) as ledger:
+        assert ledger.revoke(["hash1", "unknown"], by="operator") == 1
+        assert ledger.find("llm", "hash1") is None
+    with LabelLedger(path) as ledger:
+        assert ledger.find("llm", "hash1") is None
+        ledger.append([Entry(_answer(1, "anomalous"), 2)])
+    with LabelLedger(path) as ledger:
+        found = ledger.find("llm", "hash1")
+        assert found is not None
+        assert found.label == "anomalous"
+    assert [json.loads(line).get("by") for line in path.read_text().splitlines()].count("operator") == 1
+
+
+@pytest.mark.parametrize("line", ["[]", '{"group": "g"}', "not json", '{"group": 1, "label": "maybe"}', "\x00"])
+def test_a_line_that_is_no_answer_is_passed_over(tmp_path, line):
+    """Foreign lines do not stop a run and do not become answers."""
+    path = tmp_path / "labels.jsonl"
+    _write(path, _answer(1))
+    with path.open("a") as file:
+        file.write(line + "\n")
+    with LabelLedger(path) as ledger:
+        assert len(ledger) == 1
+
+
+def test_what_a_model_learned_from_is_noted(tmp_path):
+    """The ledger tells which artifact came out of it, and that line is no answer."""
+    path = tmp_path / "labels.jsonl"
+    with LabelLedger(path) as ledger:
+        ledger.learned("abc", 3)
+    assert json.loads(path.read_text()) == {"learned_by": "abc", "groups": 3}
+    with LabelLedger(path) as ledger:
+        assert len(ledger) == 0
