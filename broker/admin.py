@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from broker.errors import BrokerError
+from broker.errors import BrokerError, unanswered
 from broker.settings import KafkaSettings
 from schemas.topics import Topics
 
@@ -90,10 +90,7 @@ def _existing(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) 
     try:
         metadata = admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
-        raise BrokerError(
-            f"Kafka at {kafka.bootstrap_servers} must answer within {timeout_seconds:g} s, got {error.args[0]}: "
-            "check kafka.bootstrap_servers, its security settings, and that the broker runs"
-        ) from error
+        raise unanswered(kafka.bootstrap_servers, f"{error.args[0].str()} for {timeout_seconds:g} s") from error
     existing = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
     return existing, (metadata.cluster_id or "").startswith("mockCluster")
 
@@ -108,7 +105,7 @@ def _create(admin: AdminClient, missing: list[NewTopic], timeout_seconds: float)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 continue  # another program was faster
-            raise BrokerError(f"topic {name!r} must be creatable, got {error.args[0]}") from error
+            raise BrokerError(f"topic {name!r} must be creatable, got {error.args[0].str()}") from error
     return created
 
 

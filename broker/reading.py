@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from broker.errors import BrokerError
+from broker.errors import BrokerError, unanswered
 from broker.settings import KafkaSettings
 
 POLL_SECONDS = 0.5
@@ -32,16 +32,16 @@ def read_topic(kafka: KafkaSettings, topic: str, timeout_seconds: float = 30.0) 
         }
     )
     try:
-        yield from _records(consumer, topic, timeout_seconds)
+        yield from _records(consumer, kafka, topic, timeout_seconds)
     except KafkaException as error:
-        raise BrokerError(f"topic {topic!r} must be readable, got {error.args[0]}") from error
+        raise BrokerError(f"topic {topic!r} must be readable, got {error.args[0].str()}") from error
     finally:
         consumer.close()
 
 
-def _records(consumer: Consumer, topic: str, timeout_seconds: float) -> Iterator[Message]:
+def _records(consumer: Consumer, kafka: KafkaSettings, topic: str, timeout_seconds: float) -> Iterator[Message]:
     deadline = time.monotonic() + timeout_seconds
-    partitions = partitions_of(consumer, topic, timeout_seconds)
+    partitions = partitions_of(consumer, kafka, topic, timeout_seconds)
     ends = {}
     for partition in range(partitions):
         low, high = watermarks(consumer, topic, partition, deadline)
@@ -87,7 +87,7 @@ def watermarks(consumer: Consumer, topic: str, partition: int, deadline: float) 
             return low, high
 
 
-def partitions_of(client: Consumer, topic: str, timeout_seconds: float) -> int:
+def partitions_of(client: Consumer, kafka: KafkaSettings, topic: str, timeout_seconds: float) -> int:
     """Number of partitions of a topic.
 
     Raises:
@@ -96,7 +96,7 @@ def partitions_of(client: Consumer, topic: str, timeout_seconds: float) -> int:
     try:
         found = client.list_topics(topic, timeout=timeout_seconds).topics[topic]
     except KafkaException as error:
-        raise BrokerError(f"Kafka must answer within {timeout_seconds:g} s, got {error.args[0]}") from error
+        raise unanswered(kafka.bootstrap_servers, f"{error.args[0].str()} for {timeout_seconds:g} s") from error
     if found.error is not None or not found.partitions:
         raise BrokerError(f"topic {topic!r} must exist, got {found.error}: create it with `fusionlog topics`")
     return len(found.partitions)

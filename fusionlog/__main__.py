@@ -26,6 +26,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(topics.app, name="topics")
 
 
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with 0 (ok), 1 (failed) or 2 (misuse)."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
@@ -44,6 +47,8 @@ def run(arguments: list[str]) -> int:
         if code is None:
             raise
         return fail(message_of(error), code)
+    if result == _INTERRUPTED:
+        return fail("interrupted", FAILED)
     return result if isinstance(result, int) else OK
 
 

@@ -1,11 +1,13 @@
 """What the commands print: results on standard output, everything for people on standard error."""
 
 import json
-import logging
 import sys
-from typing import Any
+from typing import Any, Literal
 
-import structlog
+from agent.logs import configure_logging
+from agent.settings import LogSettings
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def fail(message: str, code: int) -> int:
@@ -24,32 +26,6 @@ def emit(line: str = "") -> None:
     print(line, flush=True)
 
 
-def configure_logs(style: str = "auto", level: str = "info") -> None:
-    """Set up structlog on standard error: coloured lines on a terminal, JSON elsewhere.
-
-    Args:
-        style: `auto`, `json` or `console`.
-        level: `debug`, `info`, `warning` or `error`.
-    """
-    as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-    threshold = getattr(logging, level.upper())
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    processors: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if as_json:
-        processors.append(structlog.processors.format_exc_info)
-    structlog.configure(
-        processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-    # Libraries log through the standard library: only what needs attention, through the same renderer.
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=processors))
-    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+def configure_logs(style: Literal["auto", "json", "console"] = "auto", level: LogLevel = "info") -> None:
+    """Set up logging on standard error as the agent does: coloured lines on a terminal, JSON elsewhere."""
+    configure_logging(LogSettings(format=style, level=level))

@@ -21,6 +21,7 @@ Float32 = npt.NDArray[np.float32]
 
 NEIGHBOURS = 3
 _BATCH = 512
+_SPARE = 9  # itself, and some more: windows that differ in order alone are equally near
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Match:
 
     group: str
     similarity: float
+
+
+def _nearest_first(match: Match) -> tuple[float, str]:
+    """Equal cosines by group, whatever their last bits, so that a repeat gives the same neighbours."""
+    return -round(match.similarity, 4), match.group
 
 
 class Index(Protocol):
@@ -149,13 +155,12 @@ class MilvusIndex:
         self._client.flush(self._collection)
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
-        """Nearest first; equal cosines by group, so that a repeat gives the same neighbours."""
+        """Nearest first."""
         found: list[list[Match]] = []
         for start in range(0, len(vectors), _BATCH):
             chunk = [vector.tolist() for vector in vectors[start : start + _BATCH]]
             for hits in self._client.search(self._collection, data=chunk, limit=count):
-                matches = [Match(str(hit["group"]), float(hit["distance"])) for hit in hits]
-                found.append(sorted(matches, key=lambda match: (-round(match.similarity, 6), match.group)))
+                found.append([Match(str(hit["group"]), float(hit["distance"])) for hit in hits])
         return found
 
     def close(self) -> None:
@@ -204,12 +209,12 @@ class Knowledge:
             return []
         vectors = self._vectors.of(windows)
         try:
-            found = self.index.search(vectors, count + 1)
+            found = self.index.search(vectors, count + _SPARE)
         except Exception as error:  # noqa: BLE001
             self._degrade(error)
-            found = self.index.search(vectors, count + 1)
+            found = self.index.search(vectors, count + _SPARE)
         return [
-            [match for match in matches if match.group != group][:count]
+            sorted((match for match in matches if match.group != group), key=_nearest_first)[:count]
             for group, matches in zip(groups, found, strict=True)
         ]
 

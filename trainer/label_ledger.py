@@ -62,11 +62,14 @@ class LabelLedger:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write answers; they are on disk when this returns."""
-        fresh = [entry for entry in entries if _key(entry.answer.giver, entry.answer.prompt_hash) not in self._entries]
-        if not fresh:
-            return
-        self._write([_record(entry) for entry in fresh])
-        self._entries.update({_key(entry.answer.giver, entry.answer.prompt_hash): entry for entry in fresh})
+        fresh: dict[str, Entry] = {}
+        for entry in entries:
+            key = _key(entry.answer.giver, entry.answer.prompt_hash)
+            if key not in self._entries:
+                fresh.setdefault(key, entry)
+        if fresh:
+            self._write([_record(entry) for entry in fresh.values()])
+            self._entries.update(fresh)
 
     def revoke(self, prompt_hashes: Sequence[str], by: str) -> int:
         """Take answers back: they are no longer found, and are asked for again; returns how many stood."""

@@ -22,11 +22,10 @@ def agent(
     """
     from agent.settings import AgentSettings
     from broker.config import load_settings
-    from fusionlog.console import configure_logs, emit
+    from fusionlog.console import emit
 
     overrides = {"kafka": {"bootstrap_servers": bootstrap_servers}} if bootstrap_servers else {}
     settings = load_settings(AgentSettings, config, overrides)
-    configure_logs(settings.log.format, settings.log.level)
     if check:
         emit(f"settings are valid: {len(settings.systems)} system(s), group {settings.group}")
         return 0

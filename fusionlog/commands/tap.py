@@ -167,7 +167,7 @@ class _Tap:
     """Records of a topic, each once, in the order in which they come."""
 
     def __init__(self, kafka: KafkaSettings, topic: str, start: Start, limit: int | None, until_end: bool) -> None:
-        self.topic = topic
+        self._kafka, self.topic = kafka, topic
         self._start, self._limit, self._until_end = start, limit, until_end
         self._consumer = Consumer(
             kafka.librdkafka()
@@ -187,7 +187,7 @@ class _Tap:
         """
         left = self._ends()
         offset = OFFSET_BEGINNING if self._start is Start.EARLIEST else OFFSET_END
-        partitions = range(partitions_of(self._consumer, self.topic, REQUEST_SECONDS))
+        partitions = range(partitions_of(self._consumer, self._kafka, self.topic, REQUEST_SECONDS))
         self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition in partitions])
         shown = 0
         while left or not self._until_end:
@@ -212,7 +212,7 @@ class _Tap:
                 partition: self._consumer.get_watermark_offsets(
                     TopicPartition(self.topic, partition), timeout=REQUEST_SECONDS
                 )
-                for partition in range(partitions_of(self._consumer, self.topic, REQUEST_SECONDS))
+                for partition in range(partitions_of(self._consumer, self._kafka, self.topic, REQUEST_SECONDS))
             }
         except KafkaException as error:
             raise BrokerError(f"topic {self.topic!r} must be readable, got {error.args[0]}") from error

@@ -54,7 +54,7 @@ class Follower:
             [
                 TopicPartition(topic, partition, OFFSET_BEGINNING)
                 for topic in topics
-                for partition in range(partitions_of(self._consumer, topic, REQUEST_SECONDS))
+                for partition in range(partitions_of(self._consumer, kafka, topic, REQUEST_SECONDS))
             ]
         )
 
@@ -89,7 +89,7 @@ def ends(kafka: KafkaSettings, topic: str) -> dict[int, int]:
     try:
         return {
             partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)[1]
-            for partition in range(partitions_of(consumer, topic, REQUEST_SECONDS))
+            for partition in range(partitions_of(consumer, kafka, topic, REQUEST_SECONDS))
         }
     except KafkaException as error:
         raise DemoError(f"topic {topic} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0]}") from error

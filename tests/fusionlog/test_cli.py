@@ -40,7 +40,7 @@ def test_help_shows_an_example(command, capsys):
         (["nonsense"], ["nonsense"]),
         (["train", "--budget", "many"], ["--budget", "many"]),
         (["train", "--no-such-flag"], ["--no-such-flag"]),
-        (["demo", "--seed", "x"], ["--seed", "x"]),
+        (["demo", "--seed", "x"], ["--seed", "valid integer", "'x'"]),
         (["topics", "create", "--raw", "a:0"], ["--raw", "a:0", "partitions >= 1"]),
         (["agent", "--config", "/no/such/file.yaml"], ["/no/such/file.yaml"]),
     ],

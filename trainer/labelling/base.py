@@ -77,7 +77,8 @@ class Answer:
         evidence: event ids of the window that speak for the label.
         reason: one short sentence.
         giver: name of the labeller.
-        prompt_hash: hash of what was asked, so the same question is never paid twice.
+        prompt_hash: hash of what was asked, without neighbours, so the same question is never paid twice; empty for
+            what was not asked after all.
         tokens: tokens that the answer cost.
     """
 

@@ -60,8 +60,8 @@ class HeuristicLabeller:
         return answers
 
     def prompt_hash(self, question: Question, card: SystemCard) -> str:
-        """Hash of everything that the answer depends on."""
-        told = repr((NAME, self._fingerprint, card.system, question.runs, question.weights, question.neighbours))
+        """Hash of what is asked; neighbours are left out, since they change as answers come in."""
+        told = repr((NAME, self._fingerprint, card.system, question.runs, question.weights))
         return hashlib.sha256(told.encode()).hexdigest()
 
     def _vote(self, question: Question, odds: float) -> float:

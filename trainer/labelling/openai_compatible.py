@@ -7,7 +7,7 @@ When the deadline or the tokens are spent, labelling stops and training goes on 
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Literal
 
@@ -64,8 +64,8 @@ class OpenAILabeller:
         return asyncio.run(self._label(questions, card))
 
     def prompt_hash(self, question: Question, card: SystemCard) -> str:
-        """Hash of model and prompt."""
-        told = "\n".join((self._settings.model, INSTRUCTIONS, user_prompt(question, card)))
+        """Hash of model and prompt; examples are left out: they change as answers come in, and none is paid twice."""
+        told = "\n".join((self._settings.model, INSTRUCTIONS, user_prompt(replace(question, neighbours=()), card)))
         return hashlib.sha256(told.encode()).hexdigest()
 
     async def _label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
