@@ -9,7 +9,7 @@ from rich.table import Table
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
 from fusionlog.console import emit_json
 
-app = typer.Typer(help="Published models and the version that serves.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

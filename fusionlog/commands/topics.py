@@ -7,7 +7,7 @@ import typer
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
 from fusionlog.console import emit, emit_json
 
-app = typer.Typer(help="The topics that fusionlog owns.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
