@@ -121,7 +121,9 @@ class Checkpointer:
         task = asyncio.create_task(self._checkpoint())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        # Not awaited itself: `release` may cancel it, which must not end the caller's loop.
+        await asyncio.wait({task})
+        return not task.cancelled() and task.result()
 
     async def release(self, timeout_seconds: float) -> None:
         """A last checkpoint, bounded in time; then the partitions are no longer ours."""

@@ -255,5 +255,5 @@ async def _partitions(consumer: Any, topic: str) -> set[int]:
     await consumer._client.force_metadata_update()  # noqa: SLF001
     partitions: set[int] | None = consumer.partitions_for_topic(topic)
     if not partitions:
-        raise BrokerError(f"topic {topic!r} must exist, got none: create it with `fusionlog topics`")
+        raise BrokerError(f"topic {topic!r} must exist, got none: create it with `fusionlog topics create`")
     return partitions

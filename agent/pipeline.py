@@ -52,7 +52,7 @@ class RawRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """A record without Kafka, for tests, the bench and `fusionlog score`."""
+    """A record without Kafka, for tests and the bench."""
 
     offset: int
     value: bytes | None

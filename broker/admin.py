@@ -76,7 +76,9 @@ def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeo
         _ask_for(kafka, missing, timeout_seconds)
         return
     if missing:
-        raise BrokerError(f"topic {missing[0]!r} must exist, got none ({len(missing)} missing): run `fusionlog topics`")
+        raise BrokerError(
+            f"topic {missing[0]!r} must exist, got none ({len(missing)} missing): run `fusionlog topics create`"
+        )
     widest = max(existing[name] for name in raw)
     if existing[topics.state] < widest:
         raise BrokerError(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 VALUE_CHARACTERS = 100
-_SECRET = re.compile(r"pass?w|secret|api_?key|(^|_)token$", re.IGNORECASE)
+_SECRET = re.compile(r"pass?w|pwd|secret|credential|jaas|api_?key|(^|_)token$", re.IGNORECASE)
 
 
 def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mapping[tuple[str, ...], str]) -> str:

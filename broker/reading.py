@@ -98,5 +98,5 @@ def partitions_of(client: Consumer, kafka: KafkaSettings, topic: str, timeout_se
     except KafkaException as error:
         raise unanswered(kafka.bootstrap_servers, f"{error.args[0].str()} for {timeout_seconds:g} s") from error
     if found.error is not None or not found.partitions:
-        raise BrokerError(f"topic {topic!r} must exist, got {found.error}: create it with `fusionlog topics`")
+        raise BrokerError(f"topic {topic!r} must exist, got {found.error}: create it with `fusionlog topics create`")
     return len(found.partitions)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import ray
 import structlog
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from trainer.crew import Assignment, Floats, SimilarityWorker, State
 from trainer.errors import TrainerError
@@ -141,7 +141,7 @@ class RayCrew:
             done, _ = ray.wait(list(working), num_returns=1)
             worker, batch, attempt = working.pop(done[0])
             try:
-                answers: list[Answer] = ray.get(done[0])
+                answers: list[Answer] = _result(done[0])
             except RayActorError as error:
                 self._log.warning("labeller.died", attempt=attempt, error=str(error).splitlines()[0][:200])
                 self._labellers[worker] = self._new_labeller()
@@ -169,7 +169,7 @@ class RayCrew:
     def _on_similarity(self, method: str, *arguments: Any) -> Any:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return ray.get(getattr(self._similarity, method).remote(*arguments))
+                return _result(getattr(self._similarity, method).remote(*arguments))
             except RayActorError as error:
                 self._give_up_or_log("similarity", attempt, error)
                 self._similarity = self._new_similarity()
@@ -180,7 +180,7 @@ class RayCrew:
     def _on_learner(self, method: str, *arguments: Any) -> Any:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return ray.get(getattr(self._learner, method).remote(*arguments))
+                return _result(getattr(self._learner, method).remote(*arguments))
             except RayActorError as error:
                 self._give_up_or_log("learner", attempt, error)
                 self._learner = self._new_learner()
@@ -205,6 +205,16 @@ class RayCrew:
     def _new_labeller(self) -> Any:
         worker = ray.remote(LabellerWorker).options(num_cpus=1)
         return worker.remote(self._assignment.make_labeller, self._assignment.labellers)
+
+
+def _result(reference: Any) -> Any:
+    """What an actor answered; an error of ours is raised as it was there, not as Ray's traceback of it."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        if isinstance(error.cause, TrainerError):
+            raise error.cause from None
+        raise
 
 
 def _start_ray(address: str | None, cpus: int) -> bool:

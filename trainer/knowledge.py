@@ -159,8 +159,8 @@ class MilvusIndex:
         found: list[list[Match]] = []
         for start in range(0, len(vectors), _BATCH):
             chunk = [vector.tolist() for vector in vectors[start : start + _BATCH]]
-            for hits in self._client.search(self._collection, data=chunk, limit=count):
-                found.append([Match(str(hit["group"]), float(hit["distance"])) for hit in hits])
+            hits = self._client.search(self._collection, data=chunk, limit=count)
+            found += [[Match(str(hit["group"]), float(hit["distance"])) for hit in one] for one in hits]
         return found
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ class MetaSettings:
     """
 
     steps: int = 300
-    batch: int = 24
+    batch: int = 16
     longest: int = 48
     rate: float = 1e-3
     inner_rate: float = 1e-3

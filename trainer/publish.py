@@ -40,6 +40,9 @@ class Trained(Protocol):
         ...
 
 
+_PROBE = b"fusionlog was here to see whether models can be stored"
+
+
 def check_publishable(settings: TrainerSettings) -> None:
     """Find out before the work, not after it, that the models topic or the store cannot be reached.
 
@@ -48,7 +51,9 @@ def check_publishable(settings: TrainerSettings) -> None:
     """
     try:
         registry.read_models(settings.kafka, settings.topics)
-        open_store(settings.store, settings.kafka, settings.topics)
+        store = open_store(settings.store, settings.kafka, settings.topics)
+        # A store that opens may still be read-only: the same few bytes each time, so they are stored once.
+        store.get(store.put(_PROBE), len(_PROBE))
     except (BrokerError, StoreError) as error:
         raise PublishError(f"models cannot be published: {error}; --no-publish --out FOLDER trains without") from error
 

@@ -5,6 +5,7 @@ rounds → calibrate → pack → publish. Nothing is published before everythin
 model that serves in place; answers that were given stay in the ledger, and the next run does not ask again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
@@ -18,6 +19,7 @@ from trainer.corpus import read_corpus
 from trainer.crew import Assignment, Crew
 from trainer.distillation import Distillation, DistillationSettings
 from trainer.encoding import make_embedder
+from trainer.errors import LabellerError
 from trainer.evaluation import alert_rate
 from trainer.grouping import label_groups
 from trainer.label_ledger import LabelLedger
@@ -99,6 +101,7 @@ def train(
                 budget=settings.budget, rounds=settings.rounds, mixture=_MIXTURES[settings.labeller]
             )
             distilled = Distillation(target, groups, routing, crew, desk, distillation_settings, progress).run()
+            _check_told(desk)
 
             progress.stage("pack")
             probabilities = distilled.calibration.probabilities(distilled.logits)
@@ -109,7 +112,6 @@ def train(
                 **{f"router_{name}": value for name, value in routing.statistics.items()},
             }
             readiness = distilled.readiness.value if distilled.readiness.count else None
-            labeller = desk.giver
             files = pack_model(
                 spec=target_stream.spec,
                 templates=templates,
@@ -122,7 +124,7 @@ def train(
                 similarities=similarities,
                 routing=routing,
                 logits=distilled.logits,
-                labeller=labeller,
+                labeller=desk.giver,
                 metrics=metrics,
                 transfer_readiness=readiness,
                 seed=settings.seed,
@@ -136,7 +138,7 @@ def train(
         system=target.system,
         version=0,
         sha256=sha256_of(files["manifest.json"]),
-        labeller=labeller,
+        labeller=desk.giver,
         metrics=metrics,
         transfer_readiness=readiness,
         counts={
@@ -163,6 +165,16 @@ def train(
     report = replace(report, seconds=round(monotonic() - began, 1))
     log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
     return report
+
+
+def _check_told(desk: Desk) -> None:
+    """Make sure that the target was told of: a model that was not must not take the place of one that was."""
+    if all(answer.label == "abstain" for answer in desk.answers.values()):
+        reasons = Counter(answer.reason for answer in desk.answers.values())
+        raise LabellerError(
+            f"labeller {desk.giver!r} must answer at least once, got {len(desk.answers)} abstentions "
+            f"(most often: {reasons.most_common(1)[0][0]}): check its settings; nothing is published"
+        )
 
 
 def _ray_crew(assignment: Assignment, settings: TrainerSettings) -> Crew:

@@ -258,3 +258,15 @@ async def test_release_is_bounded_and_leaves_no_commit_behind() -> None:
     assert (rig.thread.committed, rig.checkpointer.partitions, partition.alive) == ([], {}, False)
     await partition.take(Batch(rig.thread.epoch, 2, LINES[1:2]))
     assert partition.pipeline.position == 1
+
+
+async def test_a_checkpoint_that_release_cancels_ends_nothing_else() -> None:
+    """The loop that makes a checkpoint now and then goes on after a rebalance that cut one short."""
+    rig = _Rig()
+    await rig.restore()
+    await rig.take([InputRecord(0, b"\xff", 1)])
+    rig.sink.open.clear()
+    looped = asyncio.create_task(rig.checkpointer.checkpoint())
+    await asyncio.sleep(0.01)
+    await rig.checkpointer.release(0.05)
+    assert not await looped

@@ -113,6 +113,8 @@ def test_secrets_are_not_repeated_in_errors(tmp_path):
     assert "hunter2" not in line
     assert "kafka.sasl_pasword" in line
     assert "hunter2" not in refusal(tmp_path, "kafka: [{sasl_password: hunter2}]")
+    assert "hunter2" not in refusal(tmp_path, "kafka: {sasl_pwd: hunter2}")
+    assert "hunter2" not in refusal(tmp_path, "kafka: {sasl_jaas_config: 'x password=\"hunter2\"'}")
 
 
 def test_several_wrong_settings_are_counted(tmp_path):

@@ -91,4 +91,4 @@ def test_missing_topics_are_named(kafka: str, tmp_path: Path) -> None:
     bench = Bench(kafka, uuid.uuid4().hex[:12])
     with AgentProcess(bench, tmp_path, topic_prefix="absent") as agent:
         assert agent.wait() == 1
-        assert "run `fusionlog topics`" in agent.log
+        assert "run `fusionlog topics create`" in agent.log

@@ -30,14 +30,17 @@ class Mortal:
     def __init__(self, path):
         self.path = path
 
-    def __call__(self, workers):
+    def __call__(self, _workers):
         return self
 
-    def label(self, questions, card):
+    def label(self, questions, _card):
+        """Normal, all of them, if it lives."""
         if any(question.group == QUESTIONS[40].group for question in questions) and not self.path.exists():
             self.path.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return [Answer(question.group, "normal", 0.9, giver=self.name, prompt_hash=question.group) for question in questions]
+        return [
+            Answer(question.group, "normal", 0.9, giver=self.name, prompt_hash=question.group) for question in questions
+        ]
 
 
 @pytest.fixture

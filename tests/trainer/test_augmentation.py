@@ -27,7 +27,7 @@ def made():
 
 
 def test_made_up_lines_read_as_what_they_are_for(made):
-    """Harmless lines carry no alarm, alarming ones do or are suspect in the system itself; source lines are among them."""
+    """Harmless lines carry no alarm, alarming ones do or are suspect in the system; source lines are among them."""
     lines, _ = made(0)
     assert all(severity(lines.texts[line]) <= 0.3 for line in lines.harmless)
     assert "block stored on <ID>" in {lines.texts[line] for line in lines.harmless}
@@ -40,7 +40,9 @@ def test_words_of_suspect_lines_are_not_taught_to_be_harmless(made):
     """A word that only a rare alarming line of the target has stands in no harmless line."""
     lines, _ = made(0)
     assert not any("carrier refused" in lines.texts[line] for line in lines.harmless)
-    assert not any("refused" in lines.texts[line].split() for line in lines.harmless if severity(lines.texts[line]) > 0.1)
+    assert not any(
+        "refused" in lines.texts[line].split() for line in lines.harmless if severity(lines.texts[line]) > 0.1
+    )
 
 
 def test_made_up_windows_are_of_both_classes_and_alarms_are_anomalous(made):

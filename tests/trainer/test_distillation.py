@@ -29,10 +29,12 @@ class Judge:
         self.asked = []
 
     def label(self, questions, card):
+        """Answers, counted."""
         self.asked += [question.group for question in questions]
         return [self._answer(question, card) for question in questions]
 
     def prompt_hash(self, question, card):
+        """Of the window alone."""
         return hashlib.sha256(repr((card.system, question.runs)).encode()).hexdigest()
 
     def _answer(self, question, card):
@@ -52,28 +54,35 @@ class Crew:
         self.known = []
 
     def logits(self):
+        """The table."""
         return self.table.copy()
 
     def state(self):
+        """The table, to go back to."""
         return {"table": self.table.copy()}
 
     def restore(self, state):
+        """Back to a table."""
         self.table = state["table"].copy()
 
-    def fine_tune(self, labels, weights, steps, mixture):
+    def fine_tune(self, labels, weights, _steps, _mixture):
+        """Become what the next lesson says."""
         self.tunings.append((labels.copy(), weights.copy()))
         lesson = self.lessons.pop(0) if self.lessons else "learn"
         truth = np.array([any(event in RARE for event, _ in s.runs) for s in TARGET.signatures])
         self.table = np.where(truth, 3.0, -3.0) if lesson == "learn" else np.where(truth, -3.0, 3.0)
         return 0.1
 
-    def learn(self, groups, windows):
+    def learn(self, groups, _windows):
+        """Remember groups."""
         self.known += groups
 
-    def neighbours(self, groups, windows):
+    def neighbours(self, groups, _windows):
+        """Any known groups."""
         return [[Match(other, 0.8) for other in self.known if other != group][:3] for group in groups]
 
     def label(self, questions, card):
+        """One batch."""
         yield self.judge.label(questions, card)
 
 

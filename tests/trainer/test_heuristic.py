@@ -80,12 +80,10 @@ def test_unseen_windows_of_known_failures_are_judged():
 
 
 def test_answers_are_right_and_repeat_themselves():
-    """An anomalous answer is right, its evidence are events of the system, and asking twice gives the same answers and hashes."""
+    """Anomalous answers are right, their evidence are events of the system, and asking twice gives the same."""
     windows, kinds = history()
     labeller = make_heuristic(corpus(windows), {})
-    questions = [
-        Question(str(number), 1, (runs_of(window),), (1,), TEXTS) for number, window in enumerate(windows)
-    ]
+    questions = [Question(str(number), 1, (runs_of(window),), (1,), TEXTS) for number, window in enumerate(windows)]
     answers = labeller.label(questions, CARD)
     assert answers == labeller.label(questions, CARD)
     for answer, kind in zip(answers, kinds, strict=True):

@@ -12,7 +12,9 @@ GROUPS = ["a", "b", "c", "d"]
 @pytest.fixture
 def vectors():
     """Retrieval vectors of four windows."""
-    return RetrievalVectors(Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), TEXTS, WINDOWS, [9.0, 3.0, 1.0, 1.0])
+    return RetrievalVectors(
+        Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), TEXTS, WINDOWS, [9.0, 3.0, 1.0, 1.0]
+    )
 
 
 def _filled(vectors, uri):
@@ -23,7 +25,9 @@ def _filled(vectors, uri):
 
 def test_vectors_are_units_that_see_counts_and_rarity(vectors):
     """More of an event moves a window, but not in proportion; order does not move it."""
-    once, often, turned = vectors.of([runs_of(["recv", "gone"]), runs_of(["recv", "gone", "gone"]), runs_of(["gone", "recv"])])
+    once, often, turned = vectors.of(
+        [runs_of(["recv", "gone"]), runs_of(["recv", "gone", "gone"]), runs_of(["gone", "recv"])]
+    )
     assert np.linalg.norm(once) == pytest.approx(1.0, abs=1e-6)
     assert np.allclose(once, turned)
     assert 0.9 < float(once @ often) < 1.0
@@ -32,7 +36,7 @@ def test_vectors_are_units_that_see_counts_and_rarity(vectors):
 def test_a_group_is_not_its_own_neighbour(vectors):
     """Neighbours come nearest first, at most three, and never the group that asks."""
     found = _filled(vectors, None).neighbours(["a"], [WINDOWS[0]])[0]
-    assert [match.group for match in found][0] == "b"
+    assert found[0].group == "b"
     assert "a" not in {match.group for match in found}
     assert len(found) == 3
     assert [match.similarity for match in found] == sorted((match.similarity for match in found), reverse=True)
@@ -45,9 +49,7 @@ def test_milvus_finds_what_exact_search_finds(vectors, tmp_path):
     try:
         assert milvus.index.name == "milvus", milvus.degraded
         milvus.learn(GROUPS, WINDOWS)
-        for one, other in zip(
-            exact.neighbours(GROUPS, WINDOWS), milvus.neighbours(GROUPS, WINDOWS), strict=True
-        ):
+        for one, other in zip(exact.neighbours(GROUPS, WINDOWS), milvus.neighbours(GROUPS, WINDOWS), strict=True):
             assert {match.group for match in one} == {match.group for match in other}
             assert [m.similarity for m in one] == pytest.approx([m.similarity for m in other], abs=1e-4)
     finally:

@@ -21,7 +21,7 @@ def test_nearest_source_event_is_found_by_its_words():
 
 
 def test_the_least_similar_event_decides_and_the_mean_cuts():
-    """s is the minimum over events, tau its mean over windows with multiplicity, and a tie at tau is general."""
+    """S is the minimum over events, tau its mean over windows with multiplicity, and a tie at tau is general."""
     windows = [["a"]] * 3 + [["a", "b"]] * 3 + [["a", "c"]] * 3
     routing = route(corpus(windows), _similar(a=0.9, b=0.5, c=0.1))
     assert routing.aggregation == "min"
@@ -47,7 +47,7 @@ def test_nothing_alike_still_leaves_something_general():
 
 
 def test_order_and_repetition_within_a_window_do_not_matter():
-    """s depends on the set of events alone."""
+    """S depends on the set of events alone."""
     similar = _similar(a=0.9, b=0.4, c=0.2)
     one = route(corpus([["a", "b"], ["c"], ["a"]]), similar)
     other = route(corpus([["b", "a", "a", "b"], ["c", "c"], ["a", "a"]]), similar)

@@ -32,7 +32,7 @@ def test_a_file_that_does_not_help_is_refused(tmp_path, content):
     """No known word, no number: the message names the file."""
     path = tmp_path / "vectors.txt"
     path.write_text(content)
-    with pytest.raises(SourceError, match="vectors.txt"):
+    with pytest.raises(SourceError, match=r"vectors\.txt"):
         load_word_vectors(path, TEXTS)
 
 

@@ -15,7 +15,7 @@ _BIAS = -3.0
 _RULE_GAIN, _RULE_START = 1.6, 2.15
 """A broken rule gives gain * (surprise - start): nothing where a tenth breaks it, +4.2 where a hundredth does."""
 _WORD_GAIN = 6.0
-_LOOSE, _STRICT = (0.025, 0.12), (0.012, 0.03)
+_LOOSE, _STRICT = (0.1, 0.4), (0.012, 0.03)
 """An alarming line has full weight in up to the first share of windows that are otherwise in order, and none from the
 second on: it is routine. Where most windows have a known shape, one of perfect shape counts for more (strict)."""
 _SHAPED_RULES = 6
@@ -124,10 +124,14 @@ class EvidenceModel:
         return dict(zip(self.events, self._strength().tolist(), strict=True))
 
     def _strength(self) -> Floats:
-        rare, routine = self._limits
-        fade = np.clip(np.log(routine / np.maximum(self._routine_share, 1e-9)) / np.log(routine / rare), 0.0, 1.0)
-        strength: Floats = fade * (_WORD_GAIN * np.maximum(self._alarm, 0.0) ** _CONCAVE + _RARE_ODDS)
+        words = _WORD_GAIN * np.maximum(self._alarm, 0.0) ** _CONCAVE * self._fade(*self._limits)
+        strength: Floats = words + _RARE_ODDS * self._fade(*_STRICT)
         return strength
+
+    def _fade(self, rare: float, routine: float) -> Floats:
+        """[E] 1 for lines in few windows that are otherwise in order, 0 for those in many."""
+        fade: Floats = np.log(routine / np.maximum(self._routine_share, 1e-9)) / np.log(routine / rare)
+        return np.clip(fade, 0.0, 1.0)
 
     def _words(self, tables: Tables) -> tuple[Floats, np.ndarray]:
         held = tables.present * self._strength()[None, :]

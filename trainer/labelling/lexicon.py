@@ -32,14 +32,16 @@ _PHRASES = ("not found", "timed out", "out of memory", "not responding", "out of
             "no response", "no route", "not available", "no such", "not allowed", "gave up", "giving up", "no space",
             "cut off", "no reply", "no heartbeat", "out of order", "no answer", "not match")  # fmt: skip
 _REASSURANCES = (
-    "within bound", "within limit", "within range", "within toleranc", "within budget", "in range", "as planned",
-    "as configured", "on schedule", "no action", "not needed", "can be ignored", "going on without", "will retry",
+    "within limit", "within range", "within toleranc", "within budget", "in range", "as planned",
+    "as configured", "on schedule", "no action", "not needed", "can be ignored", "will retry",
 )  # fmt: skip
 _EXACT = frozenset(
     {"err", "ok", "bad", "late", "wait", "lost", "loss", "dead", "died", "oom", "jam", "hung", "hang", "never"}
 )
 _NUMBER = "<num>"
+_COUNTER = 0.15  # `<NUM> alignment exceptions` is a statistic, whose number was cut out
 _WORD = re.compile(r"<[a-z]+>|\d+|[a-z]+")
+_COUNT_FIRST = re.compile(r"\s*(?:<NUM>|<\*>|\d)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -61,23 +63,28 @@ def severity(text: str) -> float:
     words = lexical_words(text)
     joined = " ".join(words)
     score = 0.8 if any(phrase in joined for phrase in _PHRASES) else 0.0
+    counter = bool(_COUNT_FIRST.match(text))
     for position, word in enumerate(words):
-        score = max(score, _word_weight(words, position, word))
+        score = max(score, _word_weight(words, position, word, counter))
     recovered = any(_stands(word, stem) for word in words for stem in _RECOVERY_STEMS)
     if recovered or any(phrase in joined for phrase in _REASSURANCES):
         return 0.1 * score if score > 0.0 else -0.3
     return score
 
 
-def _word_weight(words: list[str], position: int, word: str) -> float:
+def _word_weight(words: list[str], position: int, word: str, counter: bool) -> float:
     for weight, stems in _WEIGHTS:
         if any(_stands(word, stem) for stem in stems):
             before = words[max(0, position - 2) : position]
             if any(other in _NEGATION for other in before):
                 return 0.1 * weight
-            counted = word in _NOT_BAD_ALONE and any(other == _NUMBER or other.isdigit() for other in before)
-            return 0.4 * weight if counted else weight
+            counted = word in _NOT_BAD_ALONE and (counter or any(_is_number(other) for other in before))
+            return _COUNTER * weight if counted else weight
     return 0.0
+
+
+def _is_number(word: str) -> bool:
+    return word == _NUMBER or word.isdigit()
 
 
 def _stands(word: str, stem: str) -> bool:
