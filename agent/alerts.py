@@ -124,6 +124,9 @@ def rfc3339(milliseconds: int) -> str:
 
 
 def _evidence(window: Window, reasons: Reasons) -> Evidence:
+    rank = {found.event_id: place for place, found in enumerate(reasons.contributions)}
+    # Lines of the events that carry the score come first; the others follow in the window's order.
+    samples = sorted(window.samples, key=lambda sample: rank.get(sample[0], len(rank)))
     return Evidence(
         templates=tuple(
             TemplateEvidence(
@@ -135,7 +138,7 @@ def _evidence(window: Window, reasons: Reasons) -> Evidence:
             )
             for found in reasons.contributions
         ),
-        samples=tuple(redact(text) for _, text in window.samples),
+        samples=tuple(redact(text) for _, text in samples),
         source=(
             SourceRange(
                 topic=window.topic, partition=window.partition, first=window.offsets[0], last=window.offsets[-1]

@@ -61,3 +61,14 @@ def test_a_window_that_no_single_event_explains_is_said_to_be_one() -> None:
     (window,) = cutter.take_closed()
     alert = build_alert(window, Verdict(0.7, reasons(0.0)), ModelServing(tiny_model()), source="/x")
     assert "no event carries the score alone" in alert.data.explanation.summary
+
+
+def test_samples_of_what_carries_the_score_come_first() -> None:
+    """An operator reads the telling line first, not the window's first line."""
+    cutter = WindowCutter("orders", SYSTEM.window, "raw", 0)
+    for offset, name in enumerate("cba"):
+        cutter.add(offset, offset, ["k"], name, f"line {name}")
+    cutter.flush()
+    (window,) = cutter.take_closed()
+    alert = build_alert(window, Verdict(0.7, reasons(3.0, 1.0)), ModelServing(tiny_model()), source="/x")
+    assert alert.data.evidence.samples == ("line a", "line b", "line c")

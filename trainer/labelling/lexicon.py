@@ -24,7 +24,7 @@ _MILD = (
 _RECOVERY = (
     "correct recover succe resolv clear heal restor ok fixed ignor harmless optional nonfatal tolerat fallback default"
     " handled benign suppress transient expected graceful normal passed complet healthy regain resum deprecat"
-    " cosmetic advisory informational renew"
+    " cosmetic advisory informational"
 )
 _NEGATION = frozenset({"no", "0", "zero", "without", "not", "none", "non", "free"})
 _NOT_BAD_ALONE = frozenset({"exceptions", "errors", "failures", "warnings", "faults", "timeouts", "retries", "drops"})
