@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
+
+# CI tries the same examples each time, so that a change is judged by what it changes; elsewhere they are new each time.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("here", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -184,7 +184,11 @@ def test_any_bytes_are_a_line_or_a_decode_error(value):
         line.text.encode("utf-8")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=5))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists, max_leaves=5
+    )
+)
 def test_any_json_value_in_any_field_is_survived(value):
     """Fields of unexpected types are passed over, never a crash."""
     body = json.dumps({"message": "m", "@timestamp": value, "key": value}).encode()
