@@ -9,6 +9,7 @@ from bench import e2e
 from bench.errors import BenchError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
+DEMO_BEGIN, DEMO_END = "<!-- demo -->", "<!-- /demo -->"
 RESULTS = Path(__file__).resolve().parent / "results"
 RUNS = (("hdfs", "bgl", "bgl_raw.jsonl"), ("bgl", "hdfs", "hdfs.jsonl"))
 _HEAD = (
@@ -23,12 +24,19 @@ def write(document: Path, folder: Path = RESULTS) -> None:
     Raises:
         BenchError: the document lacks the markers, or the folder holds no result.
     """
-    text = document.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _old, end, after = rest.partition(END)
+    text = _between(document, document.read_text(), (BEGIN, END), table(read(folder)))
+    demos = [json.loads(path.read_text()) for path in sorted(folder.glob("demo_*.json"))]
+    if demos:
+        text = _between(document, text, (DEMO_BEGIN, DEMO_END), demo_table(demos))
+    document.write_text(text)
+
+
+def _between(document: Path, text: str, markers: tuple[str, str], inside: str) -> str:
+    before, begin, rest = text.partition(markers[0])
+    _old, end, after = rest.partition(markers[1])
     if not begin or not end:
-        raise BenchError(f"{document} must hold the markers {BEGIN} and {END}")
-    document.write_text(f"{before}{BEGIN}\n{table(read(folder))}{END}{after}")
+        raise BenchError(f"{document} must hold the markers {markers[0]} and {markers[1]}")
+    return f"{before}{begin}\n{inside}{end}{after}"
 
 
 def measure(data: Path, folder: Path = RESULTS) -> bool:
@@ -60,6 +68,20 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     rows = [_HEAD, "|" + "---|" * (_HEAD.count("|") - 1), *(_row(result) for result in results)]
     commands = [f"- `{command(result)}`: {_origin(result)}" for result in results]
     return "\n".join([*rows, "", "Measured with", "", *commands, ""])
+
+
+def demo_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of results of `fusionlog demo --json`, one row a seed."""
+    rows = ["| seed | windows (anomalous) | precision | recall | worst kind | keyword F1 | new-template F1 | seconds |"]
+    rows.append("|" + "---|" * (rows[0].count("|") - 1))
+    for result in results:
+        kind, found = min(result["recall_by_failure_kind"].items(), key=lambda item: item[1])
+        rows.append(
+            f"| {result['seed']} | {result['windows']:,} ({result['anomalous_windows']:,}) | {result['precision']:.3f} "
+            f"| {result['recall']:.3f} | {kind} {found:.2f} | {result['keyword_f1']:.3f} "
+            f"| {result['new_template_f1']:.3f} | {result['seconds']:.0f} |"
+        )
+    return "\n".join([*rows, ""])
 
 
 def command(result: Mapping[str, Any]) -> str:
