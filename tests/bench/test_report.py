@@ -100,6 +100,7 @@ def test_the_demo_table_names_the_kind_that_was_found_least():
     """A row a seed, with the weakest failure kind, so that a mean hides nothing."""
     demo = {
         "seed": 7, "windows": 2000, "anomalous_windows": 120, "precision": 0.9, "recall": 0.8,
-        "recall_by_failure_kind": {"order": 0.61, "words": 1.0}, "keyword_f1": 0.3, "new_template_f1": 0.1, "seconds": 99.6,
+        "recall_by_failure_kind": {"order": 0.61, "words": 1.0}, "keyword_f1": 0.3, "new_template_f1": 0.1,
+        "seconds": 99.6,
     }  # fmt: skip
     assert "| 7 | 2,000 (120) | 0.900 | 0.800 | order 0.61 | 0.300 | 0.100 | 100 |" in report.demo_table([demo])
