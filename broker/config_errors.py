@@ -20,8 +20,14 @@ def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mappi
         model_type: the model that was validated.
         origins: path of each given key → where it was set.
     """
-    # A default that could not be made follows from another problem, which is told.
-    problems = [found for found in error.errors(include_url=False) if found["type"] != "default_factory_not_called"]
+    # A default that could not be made, and a list short of its wrong item, follow from the problem that is told.
+    found = error.errors(include_url=False)
+    problems = [
+        one
+        for one in found
+        if one["type"] != "default_factory_not_called"
+        and not (one["type"] == "too_short" and any(_inside(other["loc"], one["loc"]) for other in found))
+    ]
     first = problems[0]
     line = _describe(first, model_type)
     origin = _origin(first["loc"], origins)
@@ -30,6 +36,10 @@ def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mappi
     if len(problems) > 1:
         line += f"; {len(problems) - 1} more setting(s) are wrong"
     return " ".join(line.split())
+
+
+def _inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(location) > len(outer) and location[: len(outer)] == outer
 
 
 def _describe(problem: ErrorDetails, model_type: type[BaseModel]) -> str:

@@ -1,14 +1,17 @@
 """How to reach Kafka: one model for librdkafka (trainer, tools) and for aiokafka (agent)."""
 
+import re
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from broker.errors import BrokerError
 
 REQUEST_TIMEOUT_MS = 30_000  # bounds every request, so that a dead broker is an error and not a silence
+
+_SERVERS = re.compile(r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$|^\s*\[[0-9a-fA-F:]+\]:\d{1,5}\s*$")
 
 
 class KafkaSettings(BaseModel):
@@ -16,11 +19,7 @@ class KafkaSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bootstrap_servers: str = Field(
-        default="localhost:9092",
-        pattern=r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$|^\s*\[[0-9a-fA-F:]+\]:\d{1,5}\s*$",
-        description="host:port, several separated by commas",
-    )
+    bootstrap_servers: str = Field(default="localhost:9092", description="host:port, several separated by commas")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -30,6 +29,13 @@ class KafkaSettings(BaseModel):
     ssl_certificate_file: Path | None = None
     ssl_key_file: Path | None = None
     client_id: str = Field(default="fusionlog", min_length=1, max_length=100)
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, servers: str) -> str:
+        if not _SERVERS.match(servers):
+            raise ValueError(f"must be host:port, several separated by commas, got {servers!r}")
+        return servers
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

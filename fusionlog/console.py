@@ -16,6 +16,11 @@ def fail(message: str, code: int) -> int:
     return code
 
 
+def warn(message: str) -> None:
+    """Print one line of warning on standard error."""
+    print(f"fusionlog: warning: {message}", file=sys.stderr)
+
+
 def emit_json(document: Any) -> None:
     """Print a document as one line of JSON on standard output."""
     print(json.dumps(document, sort_keys=False, default=str), flush=True)

@@ -167,6 +167,11 @@ class _Builder:
         if unreadable:
             log.warning("lines left out", system=self._spec.name, lines=self._lines, reasons=dict(self._unreadable))
         if not self._rows:
+            if not self._lines:
+                raise SourceError(
+                    f"system {self._spec.name!r} must have lines, got none: produce logs first, or check the path or "
+                    "topic and its from and to"
+                )
             reasons = f" ({', '.join(sorted(self._unreadable))})" if unreadable else ""
             raise SourceError(
                 f"system {self._spec.name!r} must have lines that form windows, got {self._lines} lines, of which "

@@ -6,7 +6,7 @@ model that serves in place; answers that were given stay in the ledger, and the 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import monotonic
 
@@ -17,7 +17,7 @@ from detector.folders import write_folder
 from schemas.chunks import sha256_of
 from trainer.corpus import read_corpus
 from trainer.crew import Assignment, Crew
-from trainer.distillation import Distillation, DistillationSettings
+from trainer.distillation import Distillation, DistillationSettings, Distilled
 from trainer.encoding import make_embedder
 from trainer.errors import LabellerError
 from trainer.evaluation import alert_rate
@@ -111,7 +111,7 @@ def train(
                 "meta_domain_accuracy": meta.domain_accuracy,
                 **{f"router_{name}": value for name, value in routing.statistics.items()},
             }
-            readiness = distilled.readiness.value if distilled.readiness.count else None
+            readiness = _readiness(distilled)
             files = pack_model(
                 spec=target_stream.spec,
                 templates=templates,
@@ -155,6 +155,7 @@ def train(
         seconds=0.0,
         retrieval=retrieval,
         out=settings.out,
+        warnings=_warnings(distilled.metrics, len(groups)),
     )
     if settings.out is not None:
         write_folder(settings.out, files)
@@ -175,6 +176,22 @@ def _check_told(desk: Desk) -> None:
             f"labeller {desk.giver!r} must answer at least once, got {len(desk.answers)} abstentions "
             f"(most often: {reasons.most_common(1)[0][0]}): check its settings; nothing is published"
         )
+
+
+def _readiness(distilled: Distilled) -> float | None:
+    # Agreement on normal windows alone says nothing about finding anomalies.
+    told_both = distilled.readiness.count and distilled.metrics["anomalous_answers"]
+    return distilled.readiness.value if told_both else None
+
+
+def _warnings(metrics: Mapping[str, float], groups: int) -> tuple[str, ...]:
+    if metrics["anomalous_answers"]:
+        return ()
+    warning = (
+        f"the labeller found no anomaly among {groups} distinct windows, so the model knows faults from the source "
+        "alone and may never alert: train on a longer or more varied history, or with another labeller"
+    )
+    return (warning,)
 
 
 def _ray_crew(assignment: Assignment, settings: TrainerSettings) -> Crew:

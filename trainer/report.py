@@ -19,6 +19,7 @@ class TrainingReport:
         counts: lines, windows, signatures, templates, answers.
         seconds: wall time.
         retrieval: `milvus`, or `exact` where Milvus could not be used.
+        warnings: what the operator should know before trusting the model.
         out: folder with the artifact, if one was asked for.
     """
 
@@ -32,3 +33,4 @@ class TrainingReport:
     seconds: float
     retrieval: str
     out: Path | None = None
+    warnings: tuple[str, ...] = ()

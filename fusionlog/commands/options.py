@@ -14,7 +14,7 @@ Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="An agent's or trainer's settings file, for its kafka section.")
 ]
 BootstrapServers = Annotated[str | None, typer.Option(help="Kafka servers, host:port[,host:port].")]
-TopicPrefix = Annotated[str | None, typer.Option(help="Prefix of fusionlog's topics [default: fusionlog].")]
+TopicPrefix = Annotated[str | None, typer.Option(help="Prefix of fusionlog's topics (default: fusionlog).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

@@ -66,7 +66,7 @@ def train(
     --target kafka://raw.hdfs --target-layout loghub-hdfs --idle-seconds 86400 --bootstrap-servers localhost:9092
     """
     from broker.config import load_settings
-    from fusionlog.console import configure_logs, emit, emit_json, fail
+    from fusionlog.console import configure_logs, emit, emit_json, fail, warn
     from fusionlog.exits import FAILED
     from fusionlog.progress import progress_for_people
     from trainer.settings import TrainerSettings
@@ -114,6 +114,8 @@ def train(
             report = run(settings, progress)
     except KeyboardInterrupt:
         return fail(_INTERRUPTED, FAILED)
+    for warning in report.warnings:
+        warn(warning)
     if as_json:
         emit_json(dataclasses.asdict(report))
     else:
@@ -130,7 +132,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _summary(report: "TrainingReport") -> list[str]:
     """What people want to know: which version, made from what, how far to trust it."""
-    document = dataclasses.asdict(report)
+    document = {name: value for name, value in dataclasses.asdict(report).items() if value not in (None, ())}
     width = max(map(len, document))
     return [f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in document.items()]
 

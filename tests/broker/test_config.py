@@ -25,6 +25,10 @@ class Outer(BaseModel):
     since: str | None = Field(default=None, alias="from")
 
 
+class AtLeastOne(BaseModel):
+    systems: tuple[Inner, ...] = Field(min_length=1)
+
+
 def load(tmp_path, text="", overrides=None, environ=None):
     """Settings from a file of that text."""
     path = tmp_path / "settings.yaml"
@@ -147,3 +151,13 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 def test_a_broken_list_in_the_environment_is_refused(tmp_path):
     """The variable is named."""
     assert "FUSIONLOG_SYSTEMS must be YAML or JSON" in refusal(tmp_path, environ={"FUSIONLOG_SYSTEMS": "[{"})
+
+
+def test_a_list_short_of_its_wrong_item_is_not_a_second_mistake(tmp_path):
+    """One mistake inside a system is counted as one."""
+    path = tmp_path / "settings.yaml"
+    path.write_text("systems: [{kind: sesion}]\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(AtLeastOne, path, environ={})
+    assert "sesion" in str(caught.value)
+    assert "more setting" not in str(caught.value)

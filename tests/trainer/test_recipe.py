@@ -137,3 +137,17 @@ def test_no_log_line_names_a_label_of_the_target(tmp_path):
     with structlog.testing.capture_logs() as logs:
         assert train(settings, hire_crew=_local).sha256 == plain
     assert not any("label" in entry for entry in logs)
+
+
+def test_a_history_without_anomalies_is_warned_of(tmp_path):
+    """Where the labeller finds nothing wrong the operator is told, and agreement on normal windows is no readiness."""
+    settings = _settings(tmp_path)
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    with (tmp_path / "target.jsonl").open("w") as file:
+        for number in range(60):
+            for step, text in enumerate(("request accepted", "stock reserved", "request done")):
+                time = (start + timedelta(seconds=100 * number + step)).isoformat()
+                file.write(json.dumps({"time": time, "message": f"{text} order=o{number}"}) + "\n")
+    report = train(settings, hire_crew=_local)
+    assert "found no anomaly among 1 distinct windows" in report.warnings[0]
+    assert report.transfer_readiness is None
