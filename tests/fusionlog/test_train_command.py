@@ -18,6 +18,7 @@ class Report:
     sha256: str = "ab" * 32
     labeller: str = "heuristic"
     metrics: dict = field(default_factory=lambda: {"agreement": 0.91234})
+    warnings: tuple = ("no anomaly was found",)
 
 
 @pytest.fixture
