@@ -187,10 +187,17 @@ def test_lines_without_keys_are_counted():
     assert build_corpus(lines, SPEC, parser_of(lines)).keyless_lines == 1
 
 
-@pytest.mark.parametrize("lines", [[], [TargetLine(b"no key here", 0, "raw", 0, 0)], [TargetLine(b"", 0, "raw", 0, 0)]])
-def test_no_window_is_an_error_that_helps(lines):
-    """Lines read, unreadable and without key are told apart."""
-    with pytest.raises(SourceError, match=r"must have lines that form windows, got \d lines.*key_pattern or key_field"):
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], r"must have lines, got none: produce logs first"),
+        ([TargetLine(b"no key here", 0, "raw", 0, 0)], r"must have lines that form windows, got 1 lines.*key_pattern"),
+        ([TargetLine(b"", 0, "raw", 0, 0)], r"must have lines that form windows, got 1 lines.*key_pattern"),
+    ],
+)
+def test_no_window_is_an_error_that_helps(lines, message):
+    """A history without lines, one without keys and one without readable lines are told apart."""
+    with pytest.raises(SourceError, match=message):
         build_corpus(lines, SPEC, parser_of(lines))
 
 
