@@ -2,7 +2,8 @@
 
 AgentError              the agent cannot go on
 ├── LostState           the snapshot that a committed position names cannot be had
-└── BatchLost           the transport skipped a fetched batch; going on would lose its lines
+├── BatchLost           the transport skipped a fetched batch; going on would lose its lines
+└── OutputTooLarge      the broker refuses a record of ours as too large
 """
 
 
@@ -16,3 +17,7 @@ class LostState(AgentError):
 
 class BatchLost(AgentError):
     """A fetched batch did not arrive in order; the agent has to start again from its checkpoint."""
+
+
+class OutputTooLarge(AgentError):
+    """The broker refuses a record that may not be cut; going on would lose it."""

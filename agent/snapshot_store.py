@@ -43,7 +43,7 @@ class SnapshotStore:
         self._sink = sink
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
-        """Write a snapshot; returns once every chunk is acknowledged.
+        """Write a snapshot; returns once every chunk is acknowledged. Cancelled, it is not tried any further.
 
         Args:
             topic: the raw topic.
@@ -58,7 +58,7 @@ class SnapshotStore:
             Outgoing(self._topic, (prefix + key).encode(), chunk, partition=partition) for key, chunk in cut(blob)
         ]
         keys.extend(record.key for record in records if record.key is not None)
-        places = await asyncio.shield(self._sink.send(records))
+        places = await self._sink.send(records)
         offsets = [place.offset for place in places]
         name = SnapshotName(base=min(offsets), last=max(offsets), sha256=sha256_of(blob), generation=generation)
         return Stored(name, tuple(keys))

@@ -40,7 +40,7 @@ class Worker:
         self.failed = asyncio.Event()
         self.port = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="fusionlog-pipeline")
-        self._sink = Sink(settings.kafka, self.metrics)
+        self._sink = Sink(settings.kafka, self.metrics, self.fail)
         self.systems = {
             system.spec.name: SystemPipeline(
                 system.spec,
