@@ -58,10 +58,42 @@ def test_a_passing_failure_is_tried_again(failure):
 
 
 def test_attempts_are_bounded():
-    """An endpoint that is down for good gives abstentions that are not to be kept, and is not hammered."""
-    (answer,), requests = _ask(lambda *_: error(500))
-    assert (answer.label, answer.prompt_hash) == ("abstain", "")
-    assert len(requests) == openai_compatible._ATTEMPTS
+    """A question that gets no answer is an abstention that is not to be kept, and the endpoint is not hammered."""
+    answers, requests = _ask(
+        lambda number, _: completion(GOOD) if number == 1 else error(500), [_question("g1"), _question("g2")]
+    )
+    assert [(answer.label, bool(answer.prompt_hash)) for answer in answers] == [("anomalous", True), ("abstain", False)]
+    assert len(requests) == 1 + openai_compatible._ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("play", "words"), [(lambda *_: error(500), "status 500"), (lambda *_: 60.0, "no answer in time")]
+)
+def test_an_endpoint_that_never_answers_ends_the_labelling_at_once(play, words):
+    """Not every question has to time out before the operator hears that the address is wrong."""
+    began = []
+    with pytest.raises(LabellerError, match=rf"openai\.base_url must name an endpoint that answers, got {words}"):
+        _ask(lambda *a: began.append(1) or play(*a), [_question(f"g{n}") for n in range(50)], timeout_seconds=0.3)
+    assert len(began) == openai_compatible._ATTEMPTS
+
+
+def test_nobody_at_the_address_ends_the_labelling_at_once():
+    """A refused connection is said with the address."""
+    labeller = OpenAILabeller(OpenAISettings(base_url="http://127.0.0.1:1/v1", model="stub"))
+    with pytest.raises(LabellerError, match=r"got no connection from http://127\.0\.0\.1:1/v1 5 times"):
+        labeller.label([_question()], CARD)
+
+
+def test_an_endpoint_that_falls_silent_is_not_asked_for_ever():
+    """After some questions without any answer the rest is left for the next run, and what was answered counts."""
+    answers, requests = _ask(
+        lambda number, _: completion(GOOD) if number <= 2 else error(503),
+        [_question(f"g{n}") for n in range(40)],
+        concurrency=1,
+    )
+    assert [answer.label for answer in answers].count("anomalous") == 2
+    assert answers[-1].reason == "endpoint has stopped answering"
+    assert len(requests) == 2 + openai_compatible._SILENT_QUESTIONS * openai_compatible._ATTEMPTS
 
 
 def test_a_wait_beyond_the_deadline_is_not_waited_for():
@@ -74,9 +106,13 @@ def test_a_wait_beyond_the_deadline_is_not_waited_for():
 
 def test_a_reply_that_drips_in_is_cut_off():
     """A byte now and then keeps no question alive: the timeout is one of the whole reply."""
-    (answer,), requests = _ask(lambda *_: 60.0, timeout_seconds=0.3)
-    assert answer.label == "abstain"
-    assert len(requests) == openai_compatible._ATTEMPTS
+    answers, requests = _ask(
+        lambda number, _: completion(GOOD) if number == 1 else 60.0,
+        [_question("g1"), _question("g2")],
+        timeout_seconds=0.3,
+    )
+    assert [answer.label for answer in answers] == ["anomalous", "abstain"]
+    assert len(requests) == 1 + openai_compatible._ATTEMPTS
 
 
 @pytest.mark.parametrize(

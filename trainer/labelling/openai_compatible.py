@@ -1,7 +1,8 @@
 """A large language model behind an OpenAI-compatible endpoint as labeller: vLLM, DashScope, OpenAI, Ollama.
 
 The client's own retries are off; the one retry layer is here and honours Retry-After, inside a wall-clock deadline.
-When the deadline or the tokens are spent, labelling stops and training goes on with what was answered.
+When the deadline or the tokens are spent, or the endpoint has fallen silent, labelling stops and training goes on with
+what was answered. An endpoint that never answers at all ends the run at the first question.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ Mode = Literal["json_schema", "json_object", "text"]
 _MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
 _ATTEMPTS = 5
 _READINGS = 2
+_SILENT_QUESTIONS = 3
+"""Questions without any answer, after which the endpoint is taken for gone; at least one a concurrent call."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 20.0
 _ANSWER_TOKENS = 400
 _CHARACTERS_PER_TOKEN = 4
@@ -31,7 +34,7 @@ _CHARACTERS_PER_TOKEN = 4
 
 @dataclass
 class _Spent(Exception):
-    """No more calls: the deadline or the tokens are spent."""
+    """No more calls: the deadline or the tokens are spent, or the endpoint is gone."""
 
     reason: str
 
@@ -50,6 +53,8 @@ class OpenAILabeller:
         self._concurrency = max(1, settings.concurrency // workers)
         self._tokens_left = max(1, settings.max_tokens_total // workers)
         self._deadline: float | None = None
+        self._heard = False
+        self._silent = 0
         self._mode: Mode = _MODES[0]
         self._log = structlog.get_logger(__name__)
 
@@ -121,7 +126,7 @@ class OpenAILabeller:
 
     async def _call(self, client: openai.AsyncOpenAI, prompt: str) -> tuple[str, int]:
         """Content and tokens of one answer; retried while that makes sense."""
-        attempt = 0
+        attempt, failure = 0, Exception()
         while attempt < _ATTEMPTS:
             seconds = self._seconds_left()
             mode = self._mode
@@ -130,6 +135,7 @@ class OpenAILabeller:
                 reply = await asyncio.wait_for(
                     self._send(client, prompt, mode), min(seconds, self._settings.timeout_seconds)
                 )
+                self._heard, self._silent = True, 0
                 return self._read(reply, prompt)
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise LabellerError(
@@ -137,12 +143,22 @@ class OpenAILabeller:
                     f"{self._settings.base_url} for {self._settings.model!r}"
                 ) from error
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                self._heard, self._silent = True, 0
                 if not self._step_down(mode):
                     raise _Spent(f"endpoint refused the question ({error.status_code})") from error
                 continue
             except (openai.APIError, TimeoutError) as error:
-                attempt += 1
-                await self._pause(error, attempt)
+                # A limit on the rate is an answer of sorts: somebody is there.
+                self._heard |= isinstance(error, openai.RateLimitError)
+                failure, attempt = error, attempt + 1
+                if attempt < _ATTEMPTS:
+                    await self._pause(error, attempt)
+        if not self._heard:
+            raise LabellerError(
+                f"openai.base_url must name an endpoint that answers, got {_words(failure)} from "
+                f"{self._settings.base_url} {_ATTEMPTS} times: check base_url, timeout_seconds, and that it runs"
+            ) from failure
+        self._silent += 1
         raise _Spent("endpoint did not answer")
 
     async def _send(self, client: openai.AsyncOpenAI, prompt: str, mode: Mode) -> Any:
@@ -195,6 +211,8 @@ class OpenAILabeller:
             raise _Spent("deadline of labelling reached")
         if self._tokens_left <= 0:
             raise _Spent("tokens of labelling spent")
+        if self._silent >= max(_SILENT_QUESTIONS, self._concurrency):
+            raise _Spent("endpoint has stopped answering")
         return left
 
     def _key(self) -> str:
@@ -208,6 +226,12 @@ class OpenAILabeller:
                 ) from error
         # Local endpoints ask for no key, but the client insists on one.
         return settings.api_key.get_secret_value() if settings.api_key is not None else "none"
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, openai.APIStatusError):
+        return f"status {error.status_code}"
+    return "no answer in time" if isinstance(error, TimeoutError | openai.APITimeoutError) else "no connection"
 
 
 def _retry_after_seconds(error: Exception) -> float | None:
