@@ -19,14 +19,14 @@ class _Frozen(BaseModel):
 class SystemSettings(_Frozen):
     """A system and the raw topics that its lines come from."""
 
-    topics: tuple[TopicName, ...] = Field(min_length=1)
+    topics: tuple[TopicName, ...] = Field(min_length=1, description="raw topics that this system's lines come from")
     spec: SystemSpec
 
 
 class HttpSettings(_Frozen):
     """Where `/metrics`, `/live` and `/ready` are served."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a pod")
     port: int = Field(default=8080, ge=0, le=65_535, description="0 = any free port; the chosen one is logged")
     stalled_seconds: float = Field(
         default=300.0, gt=0, description="not live when there is lag and the position did not move for so long"
@@ -36,27 +36,37 @@ class HttpSettings(_Frozen):
 class ModelSettings(_Frozen):
     """Which model serves."""
 
-    alias: str = Field(default="champion", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    alias: str = Field(
+        default="champion", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="serve the version this alias names"
+    )
     version: int | None = Field(default=None, ge=1, description="serve this version instead of the alias'")
     wait_seconds: float = Field(
         default=30.0, ge=0, description="how long to wait for a first model before the baseline serves"
     )
-    max_bytes: int = Field(default=67_108_864, ge=1_024)
+    max_bytes: int = Field(default=67_108_864, ge=1_024, description="larger artifacts are refused")
 
 
 class LogSettings(_Frozen):
     """How the agent logs; `auto` is `console` on a terminal and `json` elsewhere."""
 
-    format: Literal["auto", "json", "console"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console on a terminal, else json"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="less is not logged")
 
 
 class AgentSettings(_Frozen):
     """Everything the agent is told."""
 
     kafka: KafkaSettings = KafkaSettings()
-    topic_prefix: str = "fusionlog"
-    group: str = Field(default="fusionlog-agent", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    topic_prefix: str = Field(
+        default="fusionlog", description="of our topics: <prefix>.alerts.v1 and so on; the trainer's must be the same"
+    )
+    group: str = Field(
+        default="fusionlog-agent",
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="consumer group; agents of one group share the partitions",
+    )
     instance_id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
@@ -69,11 +79,23 @@ class AgentSettings(_Frozen):
     start: Literal["earliest", "latest"] = Field(
         default="earliest", description="where a group without position begins"
     )
-    checkpoint_seconds: float = Field(default=10.0, ge=0.1, le=3_600)
-    close_idle_by_clock: bool = True
-    on_lost_state: Literal["stop", "restart_windows"] = "stop"
-    window_records: Literal["all", "anomalous"] = "all"
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    checkpoint_seconds: float = Field(
+        default=10.0, ge=0.1, le=3_600, description="between checkpoints; so much is read again after a crash"
+    )
+    close_idle_by_clock: bool = Field(
+        default=True, description="close windows when nothing comes for so long as they may idle; off for replays"
+    )
+    on_lost_state: Literal["stop", "restart_windows"] = Field(
+        default="stop", description="when a snapshot is lost: stop, or go on with the open windows begun anew"
+    )
+    window_records: Literal["all", "anomalous"] = Field(
+        default="all", description="which closed windows are written to the windows topic"
+    )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N; auto: a GPU where there is one",
+    )
     http: HttpSettings = HttpSettings()
     model: ModelSettings = ModelSettings()
     replay: bool = Field(default=False, description="marks alerts and windows as a replay, which never pages")

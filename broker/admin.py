@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.errors import BrokerError, unanswered
-from broker.settings import KafkaSettings
+from broker.settings import ANSWER_SECONDS, KafkaSettings
 from schemas.topics import Topics
 
 OUTPUT_PARTITIONS = 1
@@ -89,6 +89,7 @@ def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeo
 
 def _existing(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) -> tuple[dict[str, int], bool]:
     """Topic → number of partitions; and whether the cluster is the embedded one, which has no administration."""
+    timeout_seconds = min(timeout_seconds, ANSWER_SECONDS)
     try:
         metadata = admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:

@@ -49,7 +49,8 @@ def _describe(problem: ErrorDetails, model_type: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return _unknown_key(location, value, model_type)
     if kind == "missing":
-        return f"{key} must be given, got nothing"
+        name = key.upper().replace(".", "__")
+        return f"{key} must be given, got nothing: by --config FILE, FUSIONLOG_{name} or an option"
     if kind == "literal_error":
         return f"{key} must be one of {problem['ctx']['expected']}, got {_shown(location, value)}"
     if kind in {"model_type", "dict_type", "model_attributes_type"}:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from broker.errors import BrokerError, unanswered
-from broker.settings import KafkaSettings
+from broker.settings import ANSWER_SECONDS, KafkaSettings
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 0.1
@@ -93,6 +93,7 @@ def partitions_of(client: Consumer, kafka: KafkaSettings, topic: str, timeout_se
     Raises:
         BrokerError: the broker does not answer, or has no such topic.
     """
+    timeout_seconds = min(timeout_seconds, ANSWER_SECONDS)
     try:
         found = client.list_topics(topic, timeout=timeout_seconds).topics[topic]
     except KafkaException as error:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from broker.errors import BrokerError
 
 REQUEST_TIMEOUT_MS = 30_000  # bounds every request, so that a dead broker is an error and not a silence
+ANSWER_SECONDS = 10.0  # a broker that does not say what it holds in this time is not there
 
 _SERVERS = re.compile(r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$|^\s*\[[0-9a-fA-F:]+\]:\d{1,5}\s*$")
 
@@ -20,15 +21,25 @@ class KafkaSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str = Field(default="localhost:9092", description="host:port, several separated by commas")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    sasl_password_file: Path | None = None
-    ssl_ca_file: Path | None = None
-    ssl_certificate_file: Path | None = None
-    ssl_key_file: Path | None = None
-    client_id: str = Field(default="fusionlog", min_length=1, max_length=100)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="SASL_… logs in, …SSL encrypts"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="how to log in; required with SASL_…"
+    )
+    sasl_username: str | None = Field(default=None, description="required with SASL_…")
+    sasl_password: SecretStr | None = Field(
+        default=None, description="better given by sasl_password_file or the environment"
+    )
+    sasl_password_file: Path | None = Field(
+        default=None, description="file that holds the password, read at each connection"
+    )
+    ssl_ca_file: Path | None = Field(
+        default=None, description="PEM of the authority that signed the brokers; the machine's own list without"
+    )
+    ssl_certificate_file: Path | None = Field(default=None, description="PEM of our own certificate, for mutual TLS")
+    ssl_key_file: Path | None = Field(default=None, description="PEM of its key")
+    client_id: str = Field(default="fusionlog", min_length=1, max_length=100, description="name that the brokers log")
 
     @field_validator("bootstrap_servers")
     @classmethod

@@ -36,8 +36,8 @@ class WindowSpec(_Frozen):
 class MaskRule(_Frozen):
     """An extra mask: what matches `pattern` becomes `<NAME>`."""
 
-    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,31}$")
-    pattern: str = Field(min_length=1, max_length=500)
+    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,31}$", description="what stands for it: <NAME>")
+    pattern: str = Field(min_length=1, max_length=500, description="regular expression of what is masked")
 
     @field_validator("pattern")
     @classmethod
@@ -54,7 +54,9 @@ class SystemSpec(_Frozen):
     `key_pattern` finds keys anywhere in the text: its group 1, or all of it; a line that names k keys goes to all k.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="the system's name, in alerts and of its models"
+    )
     format: Literal["auto", "raw", "json"] = Field(
         default="auto", description="the message's envelope; auto: JSON when it starts with {"
     )
@@ -81,7 +83,9 @@ class SystemSpec(_Frozen):
     masks: tuple[MaskRule, ...] = ()
     max_line_bytes: int = Field(default=8_192, ge=64, le=1_048_576, description="longer lines are cut here and flagged")
     max_record_bytes: int = Field(default=1_048_576, ge=1_024, description="larger messages go to the dead letters")
-    max_tokens: int = Field(default=256, ge=8, le=4_096)
+    max_tokens: int = Field(
+        default=256, ge=8, le=4_096, description="words of a line that are parsed; later ones are left out"
+    )
 
     @field_validator("line_pattern", "key_pattern")
     @classmethod

@@ -1,6 +1,7 @@
 """Showing how far a training run is, as `trainer.progress.Progress`: bars on a terminal, log lines elsewhere."""
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Self
@@ -55,36 +56,42 @@ class BarProgress:
 
 
 class LogProgress:
-    """A log line when a stage begins, and every ten seconds within it. Context manager."""
+    """A log line when a stage begins and every ten seconds within it, even if no step is told. Context manager."""
 
     def __init__(self) -> None:
         self._stage = ""
         self._total: int | None = None
         self._done = 0
-        self._logged = 0.0
+        self._began = time.monotonic()
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
+        self._heart.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to end."""
+        self._ended.set()
+        self._heart.join()
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Log that a stage begins."""
-        self._stage, self._total, self._done = name, total, 0
-        self._log("stage")
+        self._stage, self._total, self._done, self._began = name, total, 0, time.monotonic()
+        structlog.get_logger(__name__).info("stage", stage=name, total=total)
 
     def advance(self, steps: int = 1) -> None:
-        """Count, and log now and then."""
+        """Count."""
         self._done += steps
-        if time.monotonic() - self._logged >= LOG_SECONDS:
-            self._log("progress")
 
-    def _log(self, event: str) -> None:
-        self._logged = time.monotonic()
-        structlog.get_logger(__name__).info(event, stage=self._stage, done=self._done, total=self._total)
+    def _beat(self) -> None:
+        while not self._ended.wait(LOG_SECONDS):
+            seconds = round(time.monotonic() - self._began)
+            if self._stage and seconds >= LOG_SECONDS / 2:  # a stage that has just begun has just been logged
+                structlog.get_logger(__name__).info(
+                    "progress", stage=self._stage, done=self._done, total=self._total, seconds=seconds
+                )
 
 
 def progress_for_people() -> BarProgress | LogProgress:

@@ -30,7 +30,7 @@ _ROLL_BACK = 0.02
 _DISPUTED = 0.7
 _LEAST_WEIGHT = 0.7
 _GUARD_DIVISOR = 10
-_ROUND_STEPS, _FINAL_STEPS = 30, 500
+_ROUND_STEPS = 30
 _MIN_CLASS = 6
 
 
@@ -43,7 +43,7 @@ class DistillationSettings:
     epsilon: float = 0.9
     epsilon_step: float = 0.05
     round_steps: int = _ROUND_STEPS
-    final_steps: int = _FINAL_STEPS
+    final_steps: int = 500
     mixture: Mixture = field(default_factory=Mixture)
 
 

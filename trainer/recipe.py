@@ -55,15 +55,17 @@ def train(
         hire_crew: who does the work; Ray actors by default.
 
     Raises:
+        SettingsError: a file that the settings name is not there.
         TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
     """
     began = monotonic()
     progress = progress or Silent()
     log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
+    source_stream, target_stream = open_source(settings), open_target(settings)
     if settings.publish:
+        progress.stage("see that models can be published")
         check_publishable(settings)
 
-    source_stream, target_stream = open_source(settings), open_target(settings)
     source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
     target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress)
     log.info("corpus.read", source=source.system, windows=target.windows, signatures=len(target.signatures))
@@ -98,7 +100,10 @@ def train(
             groups = label_groups(target, settings.budget)
             desk = Desk(target, groups, crew, ledger, make_hasher(plan), system_card(target))
             distillation_settings = DistillationSettings(
-                budget=settings.budget, rounds=settings.rounds, mixture=_MIXTURES[settings.labeller]
+                budget=settings.budget,
+                rounds=settings.rounds,
+                final_steps=settings.final_steps,
+                mixture=_MIXTURES[settings.labeller],
             )
             distilled = Distillation(target, groups, routing, crew, desk, distillation_settings, progress).run()
             _check_told(desk)
@@ -157,15 +162,23 @@ def train(
         out=settings.out,
         warnings=_warnings(distilled.metrics, len(groups)),
     )
-    if settings.out is not None:
-        write_folder(settings.out, files)
-    if settings.publish:
-        progress.stage("publish")
-        version, _ = publish(settings, files, report)
-        report = replace(report, version=version)
+    report = replace(report, version=_delivered(settings, files, report, progress))
     report = replace(report, seconds=round(monotonic() - began, 1))
     log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
     return report
+
+
+def _delivered(
+    settings: TrainerSettings, files: Mapping[str, bytes], report: TrainingReport, progress: Progress
+) -> int:
+    """Write the artifact to where it was asked for; the version that it is published as, 0 when it is not."""
+    if settings.out is not None:
+        write_folder(settings.out, files)
+    if not settings.publish:
+        return 0
+    progress.stage("publish")
+    version, _ = publish(settings, files, report)
+    return version
 
 
 def _check_told(desk: Desk) -> None:

@@ -32,9 +32,9 @@ class _Input(_Frozen):
         begin, end: `from` and `to` of a topic: an ISO time, `offset:N`, or `p0=N,p1=M`; `to` itself is left out.
     """
 
-    path: str = Field(min_length=1)
-    begin: str | None = Field(default=None, alias="from")
-    end: str | None = Field(default=None, alias="to")
+    path: str = Field(min_length=1, description="file (.gz, .xz, .bz2 by suffix) or kafka://<topic>")
+    begin: str | None = Field(default=None, alias="from", description="of a topic: ISO time, offset:N or p0=N,p1=M")
+    end: str | None = Field(default=None, alias="to", description="the same; itself left out")
 
     @model_validator(mode="before")
     @classmethod
@@ -84,9 +84,16 @@ class SourceSettings(_Input):
             Without it the lines carry their labels: BGL's first field, or a JSON field `label` or `anomalous`.
     """
 
-    path: str = Field(default=STARTER, min_length=1)
+    path: str = Field(
+        default=STARTER,
+        min_length=1,
+        description="file, kafka://<topic>, or starter: labelled logs that fusionlog makes itself",
+    )
     spec: SystemSpec | None = Field(default_factory=lambda data: _default_spec(data["path"]))
-    labels: Path | None = None
+    labels: Path | None = Field(
+        default=None,
+        description="CSV beside the log: BlockId,Label or start,end[,key]; without it the lines carry labels",
+    )
 
     @model_validator(mode="after")
     def _starter_brings_its_own(self) -> Self:
@@ -100,12 +107,12 @@ class SourceSettings(_Input):
 class OpenAISettings(_Frozen):
     """An OpenAI-compatible endpoint; log text is sent there, redacted."""
 
-    base_url: str = "http://localhost:8000/v1"
-    model: str = "qwen-plus"
-    api_key: SecretStr | None = None
-    api_key_file: Path | None = None
-    timeout_seconds: float = Field(default=30.0, gt=0)
-    concurrency: int = Field(default=8, ge=1, le=256)
+    base_url: str = Field(default="http://localhost:8000/v1", description="of the endpoint, up to /v1")
+    model: str = Field(default="qwen-plus", description="name of the model there")
+    api_key: SecretStr | None = Field(default=None, description="better given by api_key_file or the environment")
+    api_key_file: Path | None = Field(default=None, description="file that holds the key")
+    timeout_seconds: float = Field(default=30.0, gt=0, description="bound of one answer")
+    concurrency: int = Field(default=8, ge=1, le=256, description="questions asked at once")
     max_tokens_total: int = Field(default=2_000_000, ge=1, description="labelling stops here, training goes on")
     deadline_seconds: float = Field(default=3_600.0, gt=0, description="labelling stops then, training goes on")
 
@@ -119,7 +126,7 @@ class OpenAISettings(_Frozen):
 class RecordedSettings(_Frozen):
     """Answers given before: JSON lines of `window` (a window id), `label` and `confidence`."""
 
-    answers: Path
+    answers: Path = Field(description="JSON lines of window (a window id), label and confidence")
 
 
 def _default_budget(data: dict[str, Any]) -> int:
@@ -136,26 +143,37 @@ class TrainerSettings(_Frozen):
     """One training run."""
 
     kafka: KafkaSettings = KafkaSettings()
-    topic_prefix: str = "fusionlog"
+    topic_prefix: str = Field(default="fusionlog", description="of our topics; the agent's must be the same")
     store: str = Field(default=KAFKA, min_length=1, description="kafka://, a folder, or any URL that fsspec opens")
     source: SourceSettings = Field(default_factory=SourceSettings)
     target: TargetSettings
-    labeller: Literal["heuristic", "openai", "recorded"] = "heuristic"
-    budget: int = Field(default_factory=_default_budget, ge=10, description="answers asked for")
+    labeller: Literal["heuristic", "openai", "recorded"] = Field(
+        default="heuristic", description="who is asked whether windows are anomalous"
+    )
+    budget: int = Field(
+        default_factory=_default_budget, ge=10, description="answers asked for; 20000 of the heuristic, 1000 of others"
+    )
     openai: OpenAISettings = OpenAISettings()
     recorded: RecordedSettings | None = None
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    meta_steps: int = Field(default=300, ge=1, le=500)
-    hidden: int = Field(default=64, ge=8, le=512)
-    word_vectors: Path | None = None
+    seed: int = Field(default=0, ge=0, lt=2**31, description="equal seeds and inputs give equal models")
+    meta_steps: int = Field(default=300, ge=1, le=500, description="steps of meta-learning on the source")
+    final_steps: int = Field(default=500, ge=1, le=10_000, description="steps of the last fine-tuning on all answers")
+    hidden: int = Field(default=64, ge=8, le=512, description="width of the small model")
+    word_vectors: Path | None = Field(
+        default=None,
+        description="GloVe text, or .npz with words and vectors; without it they are learned from both logs",
+    )
     labellers: int = Field(default=2, ge=1, le=64, description="labeller actors")
-    rounds: int = Field(default=5, ge=1, le=50)
+    rounds: int = Field(default=5, ge=1, le=50, description="of asking and learning")
     sample_lines: int = Field(default=250_000, ge=100, le=5_000_000, description="lines that Drain learns from")
-    work_dir: Path = Field(default_factory=_default_work_dir)
+    work_dir: Path = Field(
+        default_factory=_default_work_dir,
+        description="keeps answers between runs; .fusionlog/<system> where it is left out",
+    )
     out: Path | None = Field(default=None, description="folder that the artifact is written to as well")
-    publish: bool = True
-    promote: bool = True
-    ray_address: str | None = None
+    publish: bool = Field(default=True, description="put the model on the models topic")
+    promote: bool = Field(default=True, description="make it the champion, which agents serve")
+    ray_address: str | None = Field(default=None, description="of a Ray cluster; without it one is started here")
 
     @field_validator("topic_prefix")
     @classmethod
@@ -168,7 +186,9 @@ class TrainerSettings(_Frozen):
         if self.labeller == "recorded" and self.recorded is None:
             raise ValueError("recorded.answers must be given when labeller is 'recorded', got nothing")
         if not self.publish and self.out is None:
-            raise ValueError("out must be given when publish is false, else the model would be lost")
+            raise ValueError(
+                "out (--out FOLDER) must be given when publish is false, else the model would be lost; got nothing"
+            )
         return self
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.errors import SettingsError
 from broker.settings import KafkaSettings
 from detector.system import SystemSpec
 from trainer.bounds import parse_bound
@@ -53,6 +54,7 @@ def open_source(settings: TrainerSettings) -> Source:
     """The labelled source of a run.
 
     Raises:
+        SettingsError: its file is not there.
         SourceError: it cannot be read.
     """
     source = settings.source
@@ -78,6 +80,7 @@ def open_target(settings: TrainerSettings) -> Target:
     """The unlabelled target of a run.
 
     Raises:
+        SettingsError: its file is not there.
         SourceError: it cannot be read.
     """
     target = settings.target
@@ -104,7 +107,10 @@ def _open(
     if place.topic is None:
         path = Path(place.path)
         if not path.is_file():
-            raise SourceError(f"{path} must be a file that is there, got none")
+            name = "target" if isinstance(place, TargetSettings) else "source"
+            raise SettingsError(
+                f"{name}.path (--{name}) must be a file that is there or kafka://TOPIC, got {place.path!r}"
+            )
         return lambda: _file_lines(path, spec), None
     begin = None if place.begin is None else parse_bound(place.begin)
     end = None if place.end is None else parse_bound(place.end)

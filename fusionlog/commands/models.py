@@ -1,13 +1,15 @@
-"""`fusionlog models`: what is published, and which version serves."""
+"""`fusionlog models`: what is published, which version serves, and changing that by hand."""
 
+import sys
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit_json
+from fusionlog.console import emit, emit_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -55,7 +57,8 @@ def list_models(
     if as_json:
         emit_json(rows)
         return 0
-    console = Console()
+    # Into a file or a pipe nothing is cut: there is no edge to fit.
+    console = Console(width=None if sys.stdout.isatty() else 160)
     if not rows:
         console.print(f"no model is published on {topics.models}: run 'fusionlog train'")
         return 0
@@ -71,4 +74,28 @@ def list_models(
             f"{int(str(row['size_bytes'])) / 1e6:.1f} MB",
         )
     console.print(table)
+    return 0
+
+
+@app.command("promote")
+def promote_model(
+    system: Annotated[str, typer.Argument(help="Name of the system.")],
+    version: Annotated[int, typer.Argument(min=1, help="A published version, newer or older than what serves.")],
+    config: Config = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    as_json: AsJson = False,
+) -> int:
+    """Let a published version serve: a challenger, or an older one to go back to. Agents load it without a restart.
+
+    Example: fusionlog models promote orders 3 --bootstrap-servers localhost:9092
+    """
+    from broker.promotion import promote
+
+    kafka, topics = connection(config, bootstrap_servers, topic_prefix)
+    moved = promote(kafka, topics, system, version)
+    if as_json:
+        emit_json({"system": system, "version": version, "changed": moved is not None})
+    else:
+        emit(f"version {version} of {system} serves {'now' if moved is not None else 'already'}")
     return 0

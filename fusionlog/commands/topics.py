@@ -52,7 +52,7 @@ def create(
 
 @app.command("ls")
 def list_topics(topic_prefix: TopicPrefix = None, config: Config = None, as_json: AsJson = False) -> int:
-    """Print the names of fusionlog's topics and whether each is compacted.
+    """Print the names that fusionlog's topics have and whether each is compacted; no broker is asked.
 
     Example: fusionlog topics ls --topic-prefix staging
     """

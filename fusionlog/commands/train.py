@@ -19,6 +19,12 @@ def train(
         str | None, typer.Option(help="Labelled system: FILE, kafka://TOPIC or starter. (default: starter)")
     ] = None,
     target: Annotated[str | None, typer.Option(help="System to learn, unlabelled: FILE or kafka://TOPIC.")] = None,
+    source_from: Annotated[str | None, typer.Option(help="As --from, for the source.")] = None,
+    source_to: Annotated[str | None, typer.Option(help="As --to, for the source.")] = None,
+    target_from: Annotated[
+        str | None, typer.Option("--from", help="Where to begin in a topic: ISO time, offset:N or p0=N,p1=M.")
+    ] = None,
+    target_to: Annotated[str | None, typer.Option("--to", help="Where to end; itself left out.")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Labels beside the source: CSV BlockId,Label or start,end[,key].")
     ] = None,
@@ -74,6 +80,8 @@ def train(
     overrides = {
         "source": {
             "path": source,
+            "from": source_from,
+            "to": source_to,
             "labels": labels,
             "spec": {
                 "layout": source_layout,
@@ -87,6 +95,8 @@ def train(
         },
         "target": {
             "path": target,
+            "from": target_from,
+            "to": target_to,
             "spec": {
                 "name": system,
                 "layout": target_layout,
@@ -131,13 +141,22 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(report: "TrainingReport") -> list[str]:
-    """What people want to know: which version, made from what, how far to trust it."""
-    document = {name: value for name, value in dataclasses.asdict(report).items() if value not in (None, ())}
-    width = max(map(len, document))
-    return [f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in document.items()]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(held)}" for name, held in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """What people want to know: which version, made from what, how far to trust it; `--json` has the rest."""
+    counts, metrics = report.counts, report.metrics
+    ready = report.transfer_readiness
+    rows = {
+        "system": report.system,
+        "version": f"{report.version}" if report.version else "not published",
+        "sha256": report.sha256,
+        "artifact": str(report.out) if report.out is not None else "",
+        "target": f"{counts['target_lines']} lines, {counts['windows']} windows ({counts['signatures']} distinct), "
+        f"{counts['templates']} templates, {counts['unreadable_lines']} lines unreadable",
+        "labeller": f"{report.labeller}: {counts['answers_asked']} asked, {counts['answers_remembered']} remembered, "
+        f"{metrics['anomalous_answers']:.0f} anomalous, {metrics['abstentions']:.0f} abstentions",
+        "source model": "not known" if ready is None else f"agrees with the labeller in {ready:.0%} of general windows",
+        "model": f"agrees with the labeller in {metrics['guard_agreement']:.1%} of {metrics['guard_answers']:.0f} "
+        "answers that were held out",
+        "alert rate": f"{metrics['alert_rate']:.2%} of the history's windows",
+        "seconds": f"{report.seconds:g}",
+    }
+    return [f"{name:13} {value}" for name, value in rows.items() if value]

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from dataclasses import dataclass, field
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,15 +11,34 @@ import pytest
 from fusionlog.__main__ import run
 from fusionlog.progress import BarProgress, LogProgress
 from trainer.errors import SourceError
+from trainer.report import TrainingReport
 
-
-@dataclass(frozen=True)
-class Report:
-    version: int = 3
-    sha256: str = "ab" * 32
-    labeller: str = "heuristic"
-    metrics: dict = field(default_factory=lambda: {"agreement": 0.91234})
-    warnings: tuple = ("no anomaly was found",)
+REPORT = TrainingReport(
+    system="shop",
+    version=3,
+    sha256="ab" * 32,
+    labeller="heuristic",
+    metrics={
+        "anomalous_answers": 4.0,
+        "abstentions": 1.0,
+        "guard_agreement": 0.91234,
+        "guard_answers": 40.0,
+        "alert_rate": 0.0123,
+    },
+    transfer_readiness=0.75,
+    counts={
+        "target_lines": 1000,
+        "windows": 200,
+        "signatures": 50,
+        "templates": 12,
+        "unreadable_lines": 2,
+        "answers_asked": 30,
+        "answers_remembered": 20,
+    },
+    seconds=12.5,
+    retrieval="milvus",
+    warnings=("no anomaly was found",),
+)
 
 
 @pytest.fixture
@@ -32,7 +52,7 @@ def recipe(monkeypatch):
         progress.advance(10)
         if fake.error is not None:
             raise fake.error
-        return Report()
+        return REPORT
 
     fake.train = train
     monkeypatch.setitem(sys.modules, "trainer.recipe", fake)
@@ -54,6 +74,7 @@ def test_flags_become_settings(recipe, tmp_path):
             "--answers",
             "a.jsonl",
         ),
+        *("--from", "2026-11-01T00:00:00Z", "--to", "offset:900"),
         *("--budget", "50", "--seed", "7", "--out", str(tmp_path), "--no-publish", "--no-promote", "--store", "/s"),
         *("--bootstrap-servers", "k:1", "--topic-prefix", "p"),
     ]
@@ -64,6 +85,7 @@ def test_flags_become_settings(recipe, tmp_path):
     assert (source.spec.window.size_seconds, str(source.labels)) == (30, "l.csv")
     assert (target.topic, target.spec.name, target.spec.layout) == ("raw.hdfs", "hdfs", "loghub-hdfs")
     assert target.spec.window.idle_seconds == 86_400
+    assert (target.begin, target.end) == ("2026-11-01T00:00:00Z", "offset:900")
     assert (settings.labeller, str(settings.recorded.answers), settings.budget) == ("recorded", "a.jsonl", 50)
     assert (settings.seed, settings.publish, settings.promote, settings.store) == (7, False, False, "/s")
     assert (settings.kafka.bootstrap_servers, settings.topic_prefix) == ("k:1", "p")
@@ -87,16 +109,19 @@ def test_json_is_the_last_line(capsys):
     output = capsys.readouterr().out.splitlines()
     assert len(output) == 1
     assert json.loads(output[0])["version"] == 3
-    assert json.loads(output[0])["metrics"] == {"agreement": 0.91234}
+    assert json.loads(output[0])["metrics"] == REPORT.metrics
 
 
 @pytest.mark.usefixtures("recipe")
 def test_people_get_a_summary(capsys):
-    """Name and value of everything in the report."""
+    """Which version, from what, and how far to trust it: a dozen lines that a person reads."""
     assert run(["train", "--target", "a.log"]) == 0
     output = capsys.readouterr().out
-    assert "agreement 0.9123" in output
-    assert "heuristic" in output
+    assert "version       3\n" in output
+    assert "1000 lines, 200 windows (50 distinct), 12 templates, 2 lines unreadable" in output
+    assert "heuristic: 30 asked, 20 remembered, 4 anomalous, 1 abstentions" in output
+    assert "91.2% of 40 answers that were held out" in output
+    assert len(output.splitlines()) <= 12
 
 
 @pytest.mark.parametrize(
@@ -139,16 +164,26 @@ def test_a_failed_run_exits_1_with_one_line(recipe, capsys, error, told):
 
 
 def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
-    """One when a stage begins, and one when it is time again."""
-    seen = []
-    log = SimpleNamespace(info=lambda event, **fields: seen.append((event, fields["stage"], fields["done"])))
-    monkeypatch.setattr("fusionlog.progress.structlog", SimpleNamespace(get_logger=lambda _: log))
+    """One when a stage begins; then one now and then, also while a stage tells of no steps."""
+    seen, told = [], threading.Event()
+
+    def info(event, **fields):
+        seen.append((event, fields["stage"], fields.get("done")))
+        if event == "progress":
+            told.set()
+
+    monkeypatch.setattr(
+        "fusionlog.progress.structlog", SimpleNamespace(get_logger=lambda _: SimpleNamespace(info=info))
+    )
+    monkeypatch.setattr("fusionlog.progress.LOG_SECONDS", 0.001)
     with LogProgress() as progress:
-        progress.stage("target: windows", 100)
-        progress.advance(40)
-        monkeypatch.setattr("fusionlog.progress.LOG_SECONDS", 0.0)
+        progress.stage("fine-tune final")
         progress.advance(2)
-    assert seen == [("stage", "target: windows", 0), ("progress", "target: windows", 42)]
+        monkeypatch.setattr(progress, "_began", time.monotonic() - 1)
+        assert told.wait(10)
+    assert seen[0] == ("stage", "fine-tune final", None)
+    assert seen[-1] == ("progress", "fine-tune final", 2)
+    assert not progress._heart.is_alive()
     assert capsys.readouterr().out == ""
 
 

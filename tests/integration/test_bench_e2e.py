@@ -16,7 +16,7 @@ def test_nothing_is_lost_and_a_replay_is_identical(kafka, shared_data, tmp_path)
         bootstrap_servers=kafka,
         work=tmp_path,
         source_lines=10_000,
-        training={"budget": 200, "meta_steps": 20, "rounds": 1},
+        training={"budget": 200, "meta_steps": 20, "final_steps": 60, "rounds": 1},
     )
 
     result = e2e.run(options)

@@ -3,13 +3,18 @@
 import threading
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from broker.admin import ensure_topics
 from broker.config import load_settings
+from broker.errors import BrokerError
+from broker.promotion import promote
+from broker.registry import publish as write_version
 from broker.registry import read_models
 from broker.stores import open_store
 from detector.artifact import unpack
+from detector.errors import StoreError
 from detector.stores import load_artifact
 from detector.testing import tiny_files
 from trainer.publish import check_publishable, publish
@@ -64,3 +69,28 @@ def test_trainers_at_once_publish_one_version_each(settings):
         files = load_artifact(open_store(pointer.store, settings.kafka, settings.topics), sha256)
         assert unpack(files, sha256).sha256 == sha256
     assert known.champion("orders").version == 3
+
+
+def test_an_older_version_is_promoted_by_hand_and_a_damaged_one_is_not(kafka):
+    """Going back is one record; what cannot be loaded or is not published never becomes the champion."""
+    flags = {
+        "kafka": {"bootstrap_servers": kafka},
+        "topic_prefix": "promoting",
+        "target": {"path": "x", "spec": {"name": "orders"}},
+    }
+    run = load_settings(TrainerSettings, None, flags, {})
+    ensure_topics(run.kafka, run.topics, raw={})
+    for seed in range(2):
+        publish(run, artifact(seed), Report())
+    moved = promote(run.kafka, run.topics, "orders", 1)
+    champion = read_models(run.kafka, run.topics).champion("orders")
+    assert (moved.version, champion.version) == (1, 1)
+    assert promote(run.kafka, run.topics, "orders", 1) is None
+    with pytest.raises(BrokerError, match=r"must be a published one \(1, 2\), got 7"):
+        promote(run.kafka, run.topics, "orders", 7)
+    known = read_models(run.kafka, run.topics)
+    lost = msgspec.structs.replace(known.version("orders", 2), version=3, sha256="0" * 64, epoch=99)
+    write_version(run.kafka, run.topics, lost, None)
+    with pytest.raises(StoreError):
+        promote(run.kafka, run.topics, "orders", 3)
+    assert read_models(run.kafka, run.topics).champion("orders").version == 1

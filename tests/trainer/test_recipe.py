@@ -48,6 +48,7 @@ def _settings(folder, **changes):
             "out": folder / "out",
             "publish": False,
             "meta_steps": 5,
+            "final_steps": 60,
             "hidden": 16,
             "rounds": 2,
             **changes,
@@ -76,7 +77,7 @@ def test_a_run_repeats_itself_to_the_byte(tmp_path):
 
 def test_the_model_finds_what_the_labeller_found(tmp_path):
     """The artifact flags windows of failures in the target's own history and leaves usual ones alone."""
-    train(_settings(tmp_path, meta_steps=20), hire_crew=_local)
+    train(_settings(tmp_path, meta_steps=20, final_steps=500), hire_crew=_local)
     model = unpack(read_folder(tmp_path / "out"))
     windows = [window.runs for window in model.manifest.golden]
     texts = {info.id: info.text for info in model.templates}

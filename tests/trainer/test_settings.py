@@ -50,7 +50,7 @@ def test_a_partial_system_keeps_the_name_of_its_path():
         ({"target": {"path": "kafka://a", "to": "soon"}}, "target.to must be an ISO time"),
         ({"target": {"path": "a"}, "labeller": "recorded"}, "recorded.answers must be given"),
         ({"target": {"path": "a"}, "labeller": "llm"}, "labeller must be one of 'heuristic', 'openai' or 'recorded'"),
-        ({"target": {"path": "a"}, "publish": False}, "out must be given when publish is false"),
+        ({"target": {"path": "a"}, "publish": False}, "out (--out FOLDER) must be given when publish is false"),
         ({"target": {"path": "a"}, "source": {"spec": {"layout": "plain"}}}, "must be left out when path is 'starter'"),
         ({"target": {"path": "a"}, "topic_prefix": "a b"}, "topic_prefix: topic prefix must be 1 to 100"),
         ({"target": {"path": "a", "labels": "x"}}, "target.labels must be a known key"),

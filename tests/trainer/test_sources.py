@@ -6,6 +6,7 @@ import lzma
 import pytest
 
 from broker.config import load_settings
+from broker.errors import SettingsError
 from trainer.errors import SourceError
 from trainer.lines import SourceLine, TargetLine
 from trainer.settings import TrainerSettings
@@ -81,5 +82,5 @@ def test_the_starter_is_labelled_and_the_same_for_a_seed():
 
 def test_a_file_that_is_not_there_is_found_at_once(tmp_path):
     """Before anything is read or trained."""
-    with pytest.raises(SourceError, match="must be a file that is there"):
+    with pytest.raises(SettingsError, match=r"target\.path \(--target\) must be a file that is there"):
         open_target(settings({"path": str(tmp_path / "absent.log")}))

@@ -1,0 +1,56 @@
+"""Choosing by hand which published version serves: forward to a challenger, or back to a version that did well."""
+
+import time
+
+from broker import registry
+from broker.errors import BrokerError
+from broker.lease import Lease
+from broker.settings import KafkaSettings
+from broker.stores import open_store
+from detector.artifact import unpack
+from detector.stores import load_artifact
+from schemas.model_record import ModelAlias
+from schemas.topics import Topics
+
+MAX_BYTES = 1 << 30
+
+
+def promote(
+    kafka: KafkaSettings, topics: Topics, system: str, version: int, reason: str = "promoted by hand"
+) -> ModelAlias | None:
+    """Let a published version serve, once its artifact was read from its store and verified.
+
+    Agents load it within seconds, between two windows. Written under the publishing lease, so that it cannot cross a
+    trainer that publishes at the same moment.
+
+    Returns:
+        The champion as it is now; None when the version served already and nothing was written.
+
+    Raises:
+        BrokerError: no such version is published, or the broker does not answer.
+        StoreError: its artifact is not to be had.
+        ArtifactError: its artifact is damaged.
+    """
+    with Lease(kafka, topics, system) as lease:
+        known = registry.read_models(kafka, topics)
+        pointer = known.version(system, version)
+        if pointer is None:
+            published = ", ".join(str(found.version) for found in known.versions(system)) or "none"
+            raise BrokerError(f"version of {system!r} must be a published one ({published}), got {version}")
+        champion = known.champion(system)
+        if champion is not None and champion.version == version:
+            return None
+        store = open_store(pointer.store, kafka, topics)
+        unpack(load_artifact(store, pointer.sha256, MAX_BYTES), pointer.sha256, MAX_BYTES, version=version)
+        alias = ModelAlias(
+            system=system,
+            alias=registry.CHAMPION,
+            version=version,
+            epoch=known.next_epoch(system),
+            sha256=pointer.sha256,
+            moved_ms=time.time_ns() // 1_000_000,
+            reason=reason,
+        )
+        lease.check()
+        registry.publish(kafka, topics, None, alias)
+        return alias
