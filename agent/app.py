@@ -18,6 +18,7 @@ from agent.worker import Worker
 from broker.errors import BrokerError
 
 STREAM_BATCHES = 8  # batches that wait for the pipeline; Faust counts events, and an event is a batch
+WORKER_STOP_SECONDS = 5.0  # beyond `shutdown_seconds`, for closing connections
 REQUEST_SECONDS = 600  # Faust's own bound on restoring partitions; ours, in `checkpoint.py`, is shorter and says why
 
 
@@ -71,32 +72,35 @@ def create_app(settings: AgentSettings) -> AgentApp:
 
 
 def run(settings: AgentSettings) -> int:
-    """Run the agent until SIGTERM or SIGINT; 0 after a clean stop, 1 after an error, which is logged."""
+    """Run the agent until SIGTERM or SIGINT; 0 after a stop that was asked for, 1 after an error, which is logged."""
     configure_logging(settings.log)
     log = structlog.get_logger(__name__)
     try:
-        asyncio.run(_main(settings))
+        saved = asyncio.run(_main(settings))
     except (AgentError, BrokerError) as error:
         log.error("agent has stopped", error=str(error))  # noqa: TRY400 - the message says it all
         return 1
     except Exception:
         log.exception("agent has stopped because of an unexpected error")
         return 1
-    log.info("agent has stopped cleanly")
+    if saved:
+        log.info("agent has stopped cleanly")
+    else:
+        log.warning("agent has stopped without a last checkpoint; the lines since the one before are read again")
     return 0
 
 
-async def _main(settings: AgentSettings) -> None:
+async def _main(settings: AgentSettings) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
             loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+    return await serve(settings, stop)
 
 
-async def serve(settings: AgentSettings, stop: asyncio.Event) -> None:
-    """Run the agent until `stop` is set.
+async def serve(settings: AgentSettings, stop: asyncio.Event) -> bool:
+    """Run the agent until `stop` is set; whether its last checkpoint was made.
 
     Raises:
         AgentError: the agent cannot go on.
@@ -121,6 +125,7 @@ async def serve(settings: AgentSettings, stop: asyncio.Event) -> None:
             raise error
     finally:
         await _stop(app, [started, *watched], settings.shutdown_seconds)
+    return worker.checkpointer.saved
 
 
 async def _start(app: AgentApp) -> None:
@@ -142,4 +147,7 @@ async def _stop(app: AgentApp, tasks: list[asyncio.Task[Any]], seconds: float) -
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await app.worker.stop()
+    try:
+        await asyncio.wait_for(app.worker.stop(), WORKER_STOP_SECONDS)
+    except TimeoutError:
+        log.warning("connections are not closed in time", seconds=WORKER_STOP_SECONDS)

@@ -65,6 +65,8 @@ class Checkpointer:
         run: Run,
     ) -> None:
         self.partitions: dict[Any, Partition] = {}
+        self.saved = True
+        """Whether the last release left nothing that has to be read again."""
         self._settings = settings
         self._systems = systems
         self._store = store
@@ -86,6 +88,7 @@ class Checkpointer:
             AgentError: the broker does not answer in time.
         """
         self._drop()
+        self.saved = True
         try:
             async with asyncio.timeout(RESTORE_SECONDS):
                 places = await thread.places(assigned)
@@ -129,8 +132,9 @@ class Checkpointer:
         """A last checkpoint, bounded in time; then the partitions are no longer ours."""
         if self.partitions:
             done, _ = await asyncio.wait({asyncio.ensure_future(self.checkpoint())}, timeout=timeout_seconds)
-            if not done:
-                self._log.warning("last checkpoint is not done in time; the lines since the one before are read again")
+            self.saved = any(task.exception() is None and task.result() for task in done)
+            if not self.saved:
+                self._log.warning("last checkpoint is not made; the lines since the one before are read again")
         # No commit may be under way once another worker can own the partitions.
         for task in list(self._running):
             task.cancel()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage
@@ -131,6 +132,15 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
         epoch, serial = self._serials.get(tp, (0, 0))
         self._serials[tp] = (epoch, serial + 1)
         return Batch(epoch, serial + 1, records)
+
+    async def on_thread_stop(self) -> None:
+        """Stop the consumer, and its connections even where the rest of it cannot be stopped."""
+        try:
+            await super().on_thread_stop()
+        except (asyncio.CancelledError, KafkaError) as error:
+            # With the broker away, aiokafka lets the cancellation of its own fetch tasks out, and its client open.
+            _FAUST_LOG.warning("consumer is not stopped cleanly: %r", error)
+            await self._ensure_consumer()._client.close()  # noqa: SLF001
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: it judges by commits and acknowledgements that we do not make; see `health.Progress`."""

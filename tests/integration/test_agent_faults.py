@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windows import window_id
 from schemas.snapshot import SnapshotName
@@ -178,3 +179,28 @@ def test_workers_that_come_and_go_lose_nothing(kafka: str, tmp_path: Path) -> No
         enough.set()
         feeder.join()
     check_windows(bench)
+
+
+@pytest.mark.kafka
+def test_a_broker_outage_loses_nothing_and_a_stop_during_one_is_told(tmp_path: Path) -> None:
+    """The agent waits for the broker and goes on; told to stop meanwhile it says that the last lines are not saved."""
+    lines = interleaved(9)
+    with LocalKafka() as broker:
+        bench = Bench(broker.bootstrap_servers, uuid.uuid4().hex[:12])
+        bench.publish(tiny_files(), version=1)
+        with AgentProcess(bench, tmp_path, shutdown_seconds=5) as agent:
+            agent.wait_for_log("agent is running")
+            bench.produce(list(islice(lines, 300)))
+            broker.kill()
+            time.sleep(3)
+            assert agent.running
+            broker.restart()
+            bench.produce([*islice(lines, 300), *watermark_records()])
+            wait_until(bench.all_committed, "everything is committed")
+            check_windows(bench)
+            bench.produce(list(islice(lines, 20)))
+            broker.kill()
+            assert agent.terminate() == 0
+            assert "agent has stopped without a last checkpoint" in agent.log
+            assert "Traceback" not in agent.log
+            assert "destroyed but it is pending" not in agent.log
