@@ -70,11 +70,6 @@ class ModelWatcher:
         self._worker = f"{settings.instance_id or socket.gethostname()}-{os.getpid()}"
         self._log = structlog.get_logger(__name__)
 
-    @property
-    def served(self) -> dict[str, ModelPointer]:
-        """System → version in service; systems on the baseline are not in it."""
-        return dict(self._served)
-
     async def start(self) -> None:
         """Read the models topic to its end, load what it names, then wait for first models as long as told.
 

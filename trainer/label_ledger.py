@@ -5,6 +5,7 @@ next open. A revocation is a line, too: history is never rewritten. The LLM cach
 round are views of this file (design `recipe.md` 8).
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 import structlog
 
+from trainer.errors import TrainerError
 from trainer.labelling.base import Answer
 
 
@@ -28,21 +30,29 @@ class Entry:
 
 
 class LabelLedger:
-    """An append-only file of answers. One process writes it.
+    """An append-only file of answers. One process at a time has it open; the lock goes with the process.
 
     Args:
         path: the file; its folder is made.
+
+    Raises:
+        TrainerError: another process has it open.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._entries: dict[str, Entry] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = self._read()
-        if whole is not None:
-            with path.open("r+b") as file:
-                file.truncate(whole)
         self._file = path.open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise TrainerError(
+                f"work_dir must be used by one training run at a time, got {str(path.parent)!r}, which another run has "
+                "open: wait for it, or give this one another work_dir"
+            ) from None
+        self._file.truncate(self._read())
 
     def __enter__(self) -> Self:
         return self
@@ -93,10 +103,8 @@ class LabelLedger:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _read(self) -> int | None:
-        """Take in what is there; returns where the whole lines end, None when there is no file."""
-        if not self.path.exists():
-            return None
+    def _read(self) -> int:
+        """Take in what is there; returns where the whole lines end."""
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):

@@ -74,7 +74,6 @@ def train(
     vectors = load_word_vectors(settings.word_vectors, texts) if settings.word_vectors else None
     embedder = make_embedder((source, target), vectors)
     plan = make_plan(settings, target, carried_over(embedder, source, target.texts))
-    settings.work_dir.mkdir(parents=True, exist_ok=True)
 
     progress.stage("workers")
     assignment = Assignment(
@@ -87,9 +86,9 @@ def train(
         milvus=str((settings.work_dir / "knowledge.db").resolve()),
         labellers=settings.labellers,
     )
-    crew = (hire_crew or _ray_crew)(assignment, settings)
-    try:
-        with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:
+    with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:  # also keeps a second run out of work_dir
+        crew = (hire_crew or _ray_crew)(assignment, settings)
+        try:
             progress.stage("similarity")
             similarities, routing = crew.route()
 
@@ -135,9 +134,9 @@ def train(
                 seed=settings.seed,
             )
             ledger.learned(sha256_of(files["manifest.json"]), len(desk.answers))
-        retrieval, _ = crew.index_name()
-    finally:
-        crew.close()
+            retrieval, _ = crew.index_name()
+        finally:
+            crew.close()
 
     report = TrainingReport(
         system=target.system,

@@ -5,7 +5,7 @@ import pytest
 from tests.trainer.miniature import TEXTS, corpus, course, history, runs_of, spoilt
 from trainer.labelling.base import Question, SystemCard
 from trainer.labelling.evidence import EvidenceModel, probability
-from trainer.labelling.heuristic import make_heuristic
+from trainer.labelling.heuristic import HeuristicLabeller, corpus_fingerprint, mine_evidence
 from trainer.labelling.invariants import breaks, concerns, mine
 from trainer.labelling.tables import tabulate
 
@@ -82,7 +82,8 @@ def test_unseen_windows_of_known_failures_are_judged():
 def test_answers_are_right_and_repeat_themselves():
     """Anomalous answers are right, their evidence are events of the system, and asking twice gives the same."""
     windows, kinds = history()
-    labeller = make_heuristic(corpus(windows), {})
+    target = corpus(windows)
+    labeller = HeuristicLabeller(mine_evidence(target, {}), corpus_fingerprint(target))
     questions = [Question(str(number), 1, (runs_of(window),), (1,), TEXTS) for number, window in enumerate(windows)]
     answers = labeller.label(questions, CARD)
     assert answers == labeller.label(questions, CARD)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.errors import TrainerError
 from trainer.label_ledger import Entry, LabelLedger
 from trainer.labelling.base import Answer
 
@@ -88,3 +89,13 @@ def test_what_a_model_learned_from_is_noted(tmp_path):
     assert json.loads(path.read_text()) == {"learned_by": "abc", "groups": 3}
     with LabelLedger(path) as ledger:
         assert len(ledger) == 0
+
+
+def test_two_runs_cannot_share_a_ledger(tmp_path):
+    """The second is told which folder is taken; once the first has ended, it may."""
+    with LabelLedger(tmp_path / "labels.jsonl") as ledger:
+        ledger.append([Entry(_answer(1), 0)])
+        with pytest.raises(TrainerError, match="work_dir must be used by one training run at a time"):
+            LabelLedger(tmp_path / "labels.jsonl")
+    with LabelLedger(tmp_path / "labels.jsonl") as again:
+        assert len(again) == 1

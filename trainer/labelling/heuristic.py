@@ -79,11 +79,6 @@ def verdict(log_odds: float) -> tuple[Label, float]:
     return label, round(min(max(p, 1.0 - p), 0.99), 4)
 
 
-def make_heuristic(corpus: Corpus, source_alarm: Mapping[str, float]) -> HeuristicLabeller:
-    """The labeller for a target corpus."""
-    return HeuristicLabeller(mine_evidence(corpus, source_alarm), corpus_fingerprint(corpus))
-
-
 def mine_evidence(corpus: Corpus, source_alarm: Mapping[str, float]) -> EvidenceModel:
     """Evidence model of a corpus."""
     kept = [signature for signature in corpus.signatures if signature.runs]
