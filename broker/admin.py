@@ -7,7 +7,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from broker.errors import BrokerError, unanswered
+from broker.diagnosis import unanswered
+from broker.errors import BrokerError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 from schemas.topics import Topics
 
@@ -93,7 +94,7 @@ def _existing(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) 
     try:
         metadata = admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
-        raise unanswered(kafka.bootstrap_servers, f"{error.args[0].str()} for {timeout_seconds:g} s") from error
+        raise unanswered(kafka, error, timeout_seconds) from error
     existing = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
     return existing, (metadata.cluster_id or "").startswith("mockCluster")
 

@@ -11,11 +11,3 @@ class BrokerError(Exception):
 
 class SettingsError(ValueError):
     """A setting is wrong: one line that names the key, the value and what is allowed."""
-
-
-def unanswered(servers: str, what: str) -> BrokerError:
-    """The error of a broker that does not answer: where it was looked for, what came instead, what to check."""
-    return BrokerError(
-        f"Kafka at {servers} must answer, got {what}: check kafka.bootstrap_servers, its security settings, and that "
-        "the broker runs"
-    )

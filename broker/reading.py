@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from broker.errors import BrokerError, unanswered
+from broker.diagnosis import unanswered
+from broker.errors import BrokerError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 
 POLL_SECONDS = 0.5
@@ -97,7 +98,7 @@ def partitions_of(client: Consumer, kafka: KafkaSettings, topic: str, timeout_se
     try:
         found = client.list_topics(topic, timeout=timeout_seconds).topics[topic]
     except KafkaException as error:
-        raise unanswered(kafka.bootstrap_servers, f"{error.args[0].str()} for {timeout_seconds:g} s") from error
+        raise unanswered(kafka, error, timeout_seconds) from error
     if found.error is not None or not found.partitions:
         raise BrokerError(f"topic {topic!r} must exist, got {found.error}: create it with `fusionlog topics create`")
     return len(found.partitions)

@@ -13,12 +13,12 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from broker.diagnosis import unanswered
 from broker.reading import watermarks
-from broker.settings import KafkaSettings
+from broker.settings import ANSWER_SECONDS, KafkaSettings
 from trainer.bounds import Bound
 from trainer.errors import SourceError
 
-METADATA_SECONDS = 15.0
 STALL_SECONDS = 60.0
 BATCH_RECORDS = 2_000
 _POLL_SECONDS = 0.25
@@ -68,7 +68,8 @@ class Replay:
         stall_seconds: how long a read may bring nothing before it is given up.
 
     Raises:
-        SourceError: the broker does not answer, the topic is not there, or it may not be read.
+        BrokerError: the broker does not answer.
+        SourceError: the topic is not there, or it may not be read.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Replay:
         topic: str,
         begin: Bound | None = None,
         end: Bound | None = None,
-        metadata_seconds: float = METADATA_SECONDS,
+        metadata_seconds: float = ANSWER_SECONDS,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self._kafka = kafka
@@ -90,7 +91,8 @@ class Replay:
         """Every record of the range, one partition after another in order of offsets.
 
         Raises:
-            SourceError: the broker stopped answering, or refuses.
+            BrokerError: the broker stopped answering.
+            SourceError: the broker refuses, or brings nothing for too long.
         """
         consumer = self._consumer()
         try:
@@ -98,7 +100,7 @@ class Replay:
                 if place.begin < place.end:
                     yield from self._read(consumer, place)
         except KafkaException as error:
-            raise SourceError(self._unanswered(error)) from error
+            raise unanswered(self._kafka, error, self._metadata_seconds) from error
         finally:
             consumer.close()
 
@@ -135,7 +137,7 @@ class Replay:
             begins = self._offsets_of(consumer, begin, lows, highs)
             ends = self._offsets_of(consumer, end, highs, highs)
         except KafkaException as error:
-            raise SourceError(self._unanswered(error)) from error
+            raise unanswered(self._kafka, error, self._metadata_seconds) from error
         finally:
             consumer.close()
         ranges = []
@@ -220,12 +222,6 @@ class Replay:
                 f"topic {self._topic!r}, partition {place.partition}, must answer within {self._stall_seconds:g} s, "
                 f"got nothing: is {self._kafka.bootstrap_servers} up?"
             )
-
-    def _unanswered(self, error: KafkaException) -> str:
-        return (
-            f"Kafka at {self._kafka.bootstrap_servers} must answer about topic {self._topic!r} within "
-            f"{self._metadata_seconds:g} s, got {error.args[0].str()}: is it up, and is kafka.bootstrap_servers right?"
-        )
 
 
 def _range(partition: int, begin: int, end: int) -> PartitionRange:

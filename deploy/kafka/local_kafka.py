@@ -49,6 +49,7 @@ class LocalKafka:
         port: where it listens; 0 picks a free one, which stays the same over `kill` and `restart`.
         folder: where its data and its log lie; left out, a temporary folder that `stop` removes.
         settings: further lines of `server.properties`, stronger than the defaults.
+        protocols: further listeners, security protocol → port; what they need stands in `settings`.
         heap: the JVM's `-Xmx`.
     """
 
@@ -57,6 +58,7 @@ class LocalKafka:
         port: int = 0,
         folder: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        protocols: Mapping[str, int] | None = None,
         heap: str = "512m",
     ) -> None:
         self.port = port or free_port()
@@ -64,6 +66,7 @@ class LocalKafka:
         self._temporary = folder is None
         self.folder = Path(tempfile.mkdtemp(prefix="fusionlog-kafka-")) if folder is None else folder
         self._settings = dict(settings or {})
+        self._protocols = dict(protocols or {})
         self._heap = heap
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -139,15 +142,17 @@ class LocalKafka:
 
     def _write_config(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
-        listeners = f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self._controller_port}"
+        protocols = {"PLAINTEXT": self.port, **self._protocols}
+        advertised = ",".join(f"{protocol}://{HOST}:{port}" for protocol, port in protocols.items())
+        known = ",".join(f"{protocol}:{protocol}" for protocol in protocols)
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{HOST}:{self._controller_port}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"{advertised},CONTROLLER://{HOST}:{self._controller_port}",
+            "advertised.listeners": advertised,
+            "listener.security.protocol.map": f"{known},CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",

@@ -52,9 +52,13 @@ class Bench:
     """Topics of one test on a broker, and what tests do with them."""
 
     def __init__(
-        self, servers: str, name: str, partitions: int = 2, raw_config: Mapping[str, str] | None = None
+        self,
+        servers: str | KafkaSettings,
+        name: str,
+        partitions: int = 2,
+        raw_config: Mapping[str, str] | None = None,
     ) -> None:
-        self.kafka = KafkaSettings(bootstrap_servers=servers)
+        self.kafka = servers if isinstance(servers, KafkaSettings) else KafkaSettings(bootstrap_servers=servers)
         self.topics = Topics(f"t-{name}")
         self.raw = f"raw-{name}"
         self.group = f"group-{name}"
@@ -148,7 +152,7 @@ class Bench:
     def settings(self, **changes: Any) -> dict[str, Any]:
         """Settings of an agent on this bench."""
         return {
-            "kafka": {"bootstrap_servers": self.kafka.bootstrap_servers},
+            "kafka": self.kafka.model_dump(mode="json", exclude_defaults=True),
             "topic_prefix": self.topics.prefix,
             "group": self.group,
             "systems": [{"topics": [self.raw], "spec": SYSTEM.model_dump(mode="json")}],

@@ -8,6 +8,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.config import load_settings
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from trainer.bounds import parse_bound
 from trainer.errors import SourceError
@@ -158,5 +159,5 @@ def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(kafka):
 def test_a_broker_that_is_not_there_is_an_error_within_the_bound():
     """The error names the setting to look at."""
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    with pytest.raises(SourceError, match=r"kafka\.bootstrap_servers"):
+    with pytest.raises(BrokerError, match=r"kafka\.bootstrap_servers"):
         Replay(settings, "raw", metadata_seconds=1.0)
