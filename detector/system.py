@@ -52,6 +52,8 @@ class SystemSpec(_Frozen):
     shape of the text inside. `custom` takes `line_pattern`, a regular expression with a group `message` and optionally
     `time` and `key`, and `time_format` (`epoch_s`, `epoch_ms`, `iso`, or strptime directives, read as UTC).
     `key_pattern` finds keys anywhere in the text: its group 1, or all of it; a line that names k keys goes to all k.
+    Event time is a JSON record's time field, else the layout's time (`custom`: group `time`), else the record's own; a
+    file's records have none, so there a line without a time takes that of the line before it.
     """
 
     name: str = Field(
@@ -61,19 +63,22 @@ class SystemSpec(_Frozen):
         default="auto", description="the message's envelope; auto: JSON when it starts with {"
     )
     layout: Literal["plain", "loghub-hdfs", "loghub-bgl", "loghub-openstack", "custom"] = Field(
-        default="plain", description="shape of the text inside; custom takes line_pattern"
+        default="plain", description="shape of the text inside; plain reads no time in it, custom takes line_pattern"
     )
     line_pattern: str | None = Field(
         default=None, max_length=1000, description="regular expression with groups message and maybe time and key"
     )
     time_format: str | None = Field(
-        default=None, max_length=64, description="epoch_s, epoch_ms, iso or strptime directives, read as UTC"
+        default=None,
+        max_length=64,
+        description="of custom's group time and of time_fields: epoch_s, epoch_ms, iso or strptime directives, as UTC",
     )
     message_fields: tuple[str, ...] = Field(
         default=("message", "log", "MESSAGE", "msg"), description="JSON fields that hold the line; the first found"
     )
     time_fields: tuple[str, ...] = Field(
-        default=("@timestamp", "timestamp", "time", "ts"), description="JSON fields that hold the event time"
+        default=("@timestamp", "timestamp", "time", "ts"),
+        description="JSON fields that hold the event time; without one: the layout's time, else the record's",
     )
     key_field: str | None = Field(default=None, description="JSON field (dots descend) that holds the key")
     key_pattern: str | None = Field(

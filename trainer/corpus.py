@@ -4,9 +4,11 @@ Lines are read, parsed and cut by the agent's own code (`LineReader`, `LineParse
 those the agent will see. Memory grows with distinct windows, never with lines.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
@@ -17,7 +19,7 @@ from detector.parser import LineParser
 from detector.scoring import run_lengths
 from detector.system import SystemSpec
 from detector.templates import Template, TemplateMatcher
-from detector.windows import Window, WindowCutter
+from detector.windows import Window, WindowCutter, wall_clock_ms
 from trainer.errors import SourceError
 from trainer.lines import UNKNOWN_TIME_MS, SourceLine
 from trainer.progress import Progress, Silent
@@ -30,6 +32,22 @@ __all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates",
 
 EXAMPLE_WINDOWS = 64
 _STEP_LINES = 5_000
+_HEAD_LINES = 1_000
+# How lines begin that carry a time, and what reads it; without backslashes, which logs and shells write in other ways.
+_DATED = (
+    (
+        re.compile(rb"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d"),
+        "[^0-9]?(?P<time>[0-9]{4}-[0-9-]+[T ][^] ]+)[]]? (?P<message>.*)",
+        "iso",
+    ),
+    (
+        re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "),
+        "(?P<time>[A-Z][a-z]+ +[0-9]+ [0-9:]+) (?P<message>.*)",
+        "%b %d %H:%M:%S",
+    ),
+)
+
+Role = Literal["source", "target"]
 
 
 def read_corpus(
@@ -42,20 +60,27 @@ def read_corpus(
     """
     progress = progress or Silent()
     is_source = isinstance(stream, Source)
-    role = "source" if is_source else "target"
+    role: Role = "source" if is_source else "target"
     progress.stage(f"{role}: templates", stream.size)
-    templates = learn_templates(_counted(stream.lines(), progress), stream.spec, sample_lines, seed)
+    head: list[AnyLine] = []
+    lines = _counted(_keeping_head(stream.lines(), head), progress)
+    templates = learn_templates(lines, stream.spec, sample_lines, seed)
+    _warn_of_unread_times(head, stream.spec, role)
     parser = LineParser(Masker(stream.spec.masks, stream.spec.max_tokens), TemplateMatcher(templates))
     progress.stage(f"{role}: windows", stream.size)
     labels = stream.labels if isinstance(stream, Source) else None
-    corpus = build_corpus(_counted(stream.lines(), progress), stream.spec, parser, labels)
+    corpus = build_corpus(_counted(stream.lines(), progress), stream.spec, parser, labels, role)
     if is_source:
         check_labels(corpus)
     return corpus, templates
 
 
 def build_corpus(
-    lines: Iterable[AnyLine], spec: SystemSpec, parser: LineParser, labels: WindowLabels | None = None
+    lines: Iterable[AnyLine],
+    spec: SystemSpec,
+    parser: LineParser,
+    labels: WindowLabels | None = None,
+    role: Role = "target",
 ) -> Corpus:
     """Match and window every line, and keep one row a distinct run-length sequence.
 
@@ -66,11 +91,12 @@ def build_corpus(
         spec: the system.
         parser: with the frozen templates.
         labels: labels that stand beside a source's log.
+        role: what the system is in this run; errors name its options.
 
     Raises:
         SourceError: there is no window.
     """
-    builder = _Builder(spec, parser, labels)
+    builder = _Builder(spec, parser, labels, role)
     for line in lines:
         builder.add(line)
     return builder.finish()
@@ -121,10 +147,12 @@ class _Row:
 class _Builder:
     """Takes lines, keeps distinct run-length sequences with their counts, examples and labels."""
 
-    def __init__(self, spec: SystemSpec, parser: LineParser, labels: WindowLabels | None) -> None:
+    def __init__(self, spec: SystemSpec, parser: LineParser, labels: WindowLabels | None, role: Role) -> None:
         self._spec = spec
         self._parser = parser
         self._labels = labels
+        self._role = role
+        self._now_ms = wall_clock_ms()
         self._labelled = labels is not None
         self._reader = LineReader(spec)
         self._partitions: dict[tuple[str, int], _Partition] = {}
@@ -138,13 +166,15 @@ class _Builder:
         self._lines += 1
         partition = self._partitions.get((line.topic, line.partition)) or self._begin(line)
         partition.last_offset = line.offset
-        time_ms = partition.time_ms if line.record_time_ms == UNKNOWN_TIME_MS else line.record_time_ms
+        in_file = line.record_time_ms == UNKNOWN_TIME_MS
         try:
-            read = self._reader.read(line.value, time_ms)
+            # A time that names no year lies before that of its record; a file's lines lie before now.
+            read = self._reader.read(line.value, self._now_ms if in_file else line.record_time_ms)
         except DecodeError as error:
             self._unreadable[error.reason] += 1
             return
-        partition.time_ms = read.event_time_ms
+        if not (in_file and read.event_time_ms == self._now_ms):  # a file's line without a time keeps that before it
+            partition.time_ms = read.event_time_ms
         if isinstance(line, SourceLine) and line.label is not None:
             self._labelled = True
             if line.label:
@@ -154,7 +184,7 @@ class _Builder:
             self._texts.setdefault(event.id, event.text)
         else:
             self._keyless += 1
-        partition.cutter.add(line.offset, read.event_time_ms, read.keys, event.id, read.text)
+        partition.cutter.add(line.offset, partition.time_ms, read.keys, event.id, read.text)
         self._take(partition)
 
     def finish(self) -> Corpus:
@@ -167,17 +197,7 @@ class _Builder:
         if unreadable:
             log.warning("lines left out", system=self._spec.name, lines=self._lines, reasons=dict(self._unreadable))
         if not self._rows:
-            if not self._lines:
-                raise SourceError(
-                    f"system {self._spec.name!r} must have lines, got none: produce logs first, or check the path or "
-                    "topic and its from and to"
-                )
-            reasons = f" ({', '.join(sorted(self._unreadable))})" if unreadable else ""
-            raise SourceError(
-                f"system {self._spec.name!r} must have lines that form windows, got {self._lines} lines, of which "
-                f"{unreadable} are unreadable{reasons} and {self._keyless} name no key: check layout, format, and "
-                "key_pattern or key_field"
-            )
+            raise SourceError(self._why_no_window())
         return Corpus(
             system=self._spec.name,
             texts=self._texts,
@@ -190,6 +210,26 @@ class _Builder:
             keyless_lines=self._keyless,
             late_lines=self._late,
             last_time_ms=max(0, *(one.time_ms for one in self._partitions.values())),
+        )
+
+    def _why_no_window(self) -> str:
+        system = f"{self._role} {self._spec.name!r}"
+        if not self._lines:
+            return (
+                f"{system} must have lines, got none: produce logs first, or check the path or topic and its from and "
+                "to"
+            )
+        if not self._keyless:
+            return (
+                f"{system} must have readable lines, got {self._lines}, all of them unreadable "
+                f"({', '.join(sorted(self._unreadable))}): check layout and format"
+            )
+        option = "--source-" if self._role == "source" else "--"
+        return (
+            f"{system} must have lines that name a key, got none among {self._keyless} readable lines: give "
+            f"{option}key-pattern, a regular expression that finds the key in a line (spec.key_pattern; key_field for "
+            f"JSON). Where lines have no key, {option}key-pattern ' ' (the blank in every line) and "
+            f"{option}window-kind tumbling or count put all lines of a partition into one row of windows"
         )
 
     def _begin(self, line: AnyLine) -> _Partition:
@@ -232,3 +272,28 @@ def _counted(lines: Iterable[AnyLine], progress: Progress) -> Iterator[AnyLine]:
             progress.advance(_STEP_LINES)
         yield line
     progress.advance(number % _STEP_LINES)
+
+
+def _keeping_head(lines: Iterable[AnyLine], head: list[AnyLine]) -> Iterator[AnyLine]:
+    for line in lines:
+        if len(head) < _HEAD_LINES:
+            head.append(line)
+        yield line
+
+
+def _warn_of_unread_times(head: list[AnyLine], spec: SystemSpec, role: Role) -> None:
+    """Say so when lines of text begin with a time that the plain layout does not read: windows go by event time."""
+    if spec.layout != "plain" or spec.format == "json":
+        return
+    for begins, pattern, time_format in _DATED:
+        dated = sum(begins.match(line.value) is not None for line in head if line.value is not None)
+        if dated * 2 <= len(head):
+            continue
+        prefix = "--source-" if role == "source" else "--"
+        structlog.get_logger(__name__).warning(
+            "times in lines are not read",
+            system=spec.name,
+            lines=f"{dated} of the first {len(head)} begin with a time",
+            event_time="the order in the file alone" if head[0].record_time_ms == UNKNOWN_TIME_MS else "the records'",
+            mend=f"{prefix}line-pattern '{pattern}' {prefix}time-format '{time_format}' (layout custom)",
+        )

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from trainer.recipe import TrainingReport
 
-_LAYOUTS = "plain, loghub-hdfs, loghub-bgl or loghub-openstack"
+_LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
 _INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows what serves"
 
 
@@ -31,6 +31,18 @@ def train(
     system: Annotated[str | None, typer.Option(help="Name of the target system. (default: from --target)")] = None,
     source_layout: Annotated[str | None, typer.Option(help=f"Layout of the source's lines: {_LAYOUTS}.")] = None,
     target_layout: Annotated[str | None, typer.Option(help=f"Layout of the target's lines: {_LAYOUTS}.")] = None,
+    source_line_pattern: Annotated[str | None, typer.Option(help="As --line-pattern, for the source.")] = None,
+    line_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Layout custom: regular expression with groups message and maybe time and key, "
+            "e.g. '(?P<time>\\S+) (?P<message>.*)'."
+        ),
+    ] = None,
+    source_time_format: Annotated[str | None, typer.Option(help="As --time-format, for the source.")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="Of the group time: epoch_s, epoch_ms, iso or strptime directives, in UTC.")
+    ] = None,
     source_key_pattern: Annotated[
         str | None, typer.Option(help="Regular expression that finds the keys in a source's line.")
     ] = None,
@@ -84,7 +96,9 @@ def train(
             "to": source_to,
             "labels": labels,
             "spec": {
-                "layout": source_layout,
+                "layout": _layout(source_layout, source_line_pattern),
+                "line_pattern": source_line_pattern,
+                "time_format": source_time_format,
                 "key_pattern": source_key_pattern,
                 "window": {
                     "kind": source_window_kind,
@@ -99,7 +113,9 @@ def train(
             "to": target_to,
             "spec": {
                 "name": system,
-                "layout": target_layout,
+                "layout": _layout(target_layout, line_pattern),
+                "line_pattern": line_pattern,
+                "time_format": time_format,
                 "key_pattern": key_pattern,
                 "window": {"kind": window_kind, "idle_seconds": idle_seconds, "size_seconds": size_seconds},
             },
@@ -132,6 +148,11 @@ def train(
         for line in _summary(report):
             emit(line)
     return 0
+
+
+def _layout(layout: str | None, line_pattern: str | None) -> str | None:
+    """The layout that was asked for; a line pattern alone asks for the one layout that takes it."""
+    return "custom" if layout is None and line_pattern is not None else layout
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,17 @@ def test_flags_become_settings(recipe, tmp_path):
     assert (settings.kafka.bootstrap_servers, settings.topic_prefix) == ("k:1", "p")
 
 
+def test_a_line_pattern_alone_means_the_layout_that_takes_it(recipe):
+    """Where event time stands in lines of text can be said without a settings file, for either system."""
+    pattern, other = r"(?P<time>\S+) (?P<message>.*)", "(?P<message>.*)"
+    arguments = ["--line-pattern", pattern, "--time-format", "iso"]
+    source = ["--source", "b.log", "--source-line-pattern", other, "--source-time-format", "epoch_s"]
+    assert run(["train", "--target", "a.log", *arguments, *source]) == 0
+    spec, labelled = recipe.settings.target.spec, recipe.settings.source.spec
+    assert (spec.layout, spec.line_pattern, spec.time_format) == ("custom", pattern, "iso")
+    assert (labelled.layout, labelled.line_pattern, labelled.time_format) == ("custom", other, "epoch_s")
+
+
 def test_a_flag_changes_its_own_setting_alone(recipe, tmp_path):
     """What the file says beside it stays."""
     config = tmp_path / "trainer.yaml"

@@ -5,6 +5,7 @@ import json
 import random
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.config import load_settings
 from detector.decode import LineReader
@@ -191,8 +192,11 @@ def test_lines_without_keys_are_counted():
     ("lines", "message"),
     [
         ([], r"must have lines, got none: produce logs first"),
-        ([TargetLine(b"no key here", 0, "raw", 0, 0)], r"must have lines that form windows, got 1 lines.*key_pattern"),
-        ([TargetLine(b"", 0, "raw", 0, 0)], r"must have lines that form windows, got 1 lines.*key_pattern"),
+        (
+            [TargetLine(b"no key here", 0, "raw", 0, 0)],
+            r"target 'orders' must have lines that name a key.* --key-pattern",
+        ),
+        ([TargetLine(b"", 0, "raw", 0, 0)], r"must have readable lines, got 1, all of them unreadable \(empty\)"),
     ],
 )
 def test_no_window_is_an_error_that_helps(lines, message):
@@ -211,6 +215,75 @@ def test_a_file_line_without_a_time_takes_the_time_before_it():
     corpus = build_corpus(lines, spec, parser_of(lines, spec))
     assert sorted(sum(run for _, run in one.runs) for one in corpus.signatures) == [1, 3]
     assert corpus.late_lines == 0
+
+
+def test_a_source_without_keys_is_told_its_own_options():
+    """The side, the name and the option: there are two of each in a run."""
+    lines = [TargetLine(b"no key here", 0, "raw", 0, 0)]
+    with pytest.raises(SourceError, match=r"source 'orders' must .* --source-key-pattern.* --source-window-kind"):
+        build_corpus(lines, SPEC, parser_of(lines), role="source")
+
+
+@pytest.mark.parametrize("kind", ["tumbling", "count"])
+def test_lines_without_keys_form_windows_by_the_blank_in_them(kind):
+    """What the error advises where there are no keys: one row of windows for a partition."""
+    spec = SystemSpec(name="syslog", key_pattern=" ", window=WindowSpec(kind=kind, max_lines=10))
+    lines = [TargetLine(b"disk %d is full" % number, 0, "raw", 0, number) for number in range(30)]
+    corpus = build_corpus(lines, spec, parser_of(lines, spec))
+    assert (corpus.windows, corpus.keyless_lines) == (3, 0)
+
+
+def test_a_time_without_a_year_in_a_file_is_read():
+    """Syslog names no year: the lines of a file lie before now, across the turn of a year too."""
+    spec = SPEC.model_copy(
+        update={
+            "layout": "custom",
+            "line_pattern": r"(?P<time>\w{3} [ \d]\d [\d:]{8}) (?P<message>.*)",
+            "time_format": "%b %d %H:%M:%S",
+        }
+    )
+    texts = [
+        b"Dec 31 23:59:50 order=1 a",
+        b"no time order=1 b",
+        b"Jan  1 00:00:05 order=1 c",
+        b"Jan  1 09:00:00 order=1 a",
+    ]
+    lines = [TargetLine(text, UNKNOWN_TIME_MS, "f", 0, offset) for offset, text in enumerate(texts)]
+    corpus = build_corpus(lines, spec, parser_of(lines, spec))
+    assert sorted(sum(run for _, run in one.runs) for one in corpus.signatures) == [1, 3]
+    assert corpus.last_time_ms > 10**12
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["2025-03-04T10:00:00.5Z ", "2025-03-04 10:00:00,500 ", "[2025-03-04 10:00:00] ", "Mar  4 10:00:00 "],
+)
+def test_plain_lines_that_begin_with_a_time_are_warned_of(first, tmp_path):
+    """Training says that the times are not read, and what it says to set reads them."""
+    path = tmp_path / "app.log"
+    path.write_text(f"{first}order=1 received\n" * 5, "utf-8")
+    with capture_logs() as logs:
+        corpus, _ = target_corpus(path, key_pattern=r"order=(\S+)")
+    [warned] = [log for log in logs if log["event"] == "times in lines are not read"]
+    assert (warned["log_level"], warned["system"]) == ("warning", "target")
+    assert corpus.last_time_ms == 0
+    _, pattern, _, time_format, _ = warned["mend"].split("'")
+    with capture_logs() as logs:
+        mended, _ = target_corpus(
+            path, key_pattern=r"order=(\S+)", layout="custom", line_pattern=pattern, time_format=time_format
+        )
+    assert mended.last_time_ms > 10**12
+    assert list(mended.texts.values()) == ["order=<NUM> received"]
+    assert not logs
+
+
+def test_lines_whose_time_is_read_are_not_warned_of(tmp_path):
+    """JSON lines with a time field, and lines without a time."""
+    path = tmp_path / "app.log"
+    path.write_text('{"message": "order=1 a", "time": "2025-03-04T10:00:00Z"}\norder=1 received\n', "utf-8")
+    with capture_logs() as logs:
+        target_corpus(path, key_pattern=r"order=(\S+)")
+    assert not logs
 
 
 def test_the_sample_has_the_beginning_and_some_of_the_rest_in_order():
