@@ -76,34 +76,42 @@ class Desk:
         return self._hasher.name
 
     def ask(self, groups: Sequence[LabelGroup], round_number: int, progress: Progress) -> list[Answer]:
-        """Answers of `groups`, in their order."""
+        """Answers of `groups`, in their order; groups whose prompts are the same share one answer."""
         windows = [self.representative(group) for group in groups]
         near = self._crew.neighbours([group.id for group in groups], windows)
         questions = [
             self._question(group, [(match.group, match.similarity) for match in matches])
             for group, matches in zip(groups, near, strict=True)
         ]
-        keys = [self._hasher.prompt_hash(question, self._card) for question in questions]
-        found = {
-            question.group: self._ledger.find(self._hasher.name, key)
-            for question, key in zip(questions, keys, strict=True)
-        }
-        open_questions = [question for question in questions if found[question.group] is None]
+        key_of = {question.group: self._hasher.prompt_hash(question, self._card) for question in questions}
+        found: dict[str, Answer] = {}
+        open_questions: dict[str, Question] = {}
+        for question in questions:
+            key = key_of[question.group]
+            answer = self._ledger.find(self._hasher.name, key)
+            if answer is not None:
+                found[key] = answer
+            else:
+                open_questions.setdefault(key, question)
         self.remembered += len(questions) - len(open_questions)
         progress.advance(len(questions) - len(open_questions))
         neighbours: Mapping[str, tuple[str, ...]] = {
             group.id: tuple(match.group for match in matches) for group, matches in zip(groups, near, strict=True)
         }
-        for raw in self._crew.label(open_questions, self._card) if open_questions else ():
+        for raw in self._crew.label(list(open_questions.values()), self._card) if open_questions else ():
             # Rounded as the ledger rounds, so that a resumed run learns from the very same numbers.
             batch = [replace(answer, confidence=round(answer.confidence, 6)) for answer in raw]
             # What was not really asked has no hash and is asked again by the next run.
             told = [answer for answer in batch if answer.prompt_hash]
             self._ledger.append(Entry(answer, round_number, neighbours[answer.group]) for answer in told)
             self.asked += len(batch)
-            found.update((answer.group, answer) for answer in batch)
+            found.update((key_of[answer.group], answer) for answer in batch)
             progress.advance(len(batch))
-        answers = [found[group.id] or _silence(group.id, self._hasher.name) for group in groups]
+        # The ledger knows prompts, not groups: a group's id changes with the view that the budget allows.
+        answers = [
+            replace(found[key], group=group.id) if (key := key_of[group.id]) in found else self._silence(group.id)
+            for group in groups
+        ]
         self.answers.update((answer.group, answer) for answer in answers)
         known = [group for group, answer in zip(groups, answers, strict=True) if answer.label != "abstain"]
         self._crew.learn([group.id for group in known], [self.representative(group) for group in known])
@@ -133,6 +141,5 @@ class Desk:
         runs = self._corpus.signatures[self._group[group].members[0]].runs
         return Neighbour(runs, answer.label, answer.confidence, round(similarity, 3))
 
-
-def _silence(group: str, giver: str) -> Answer:
-    return Answer(group, "abstain", 0.0, reason="no answer came", giver=giver)
+    def _silence(self, group: str) -> Answer:
+        return Answer(group, "abstain", 0.0, reason="no answer came", giver=self.giver)
