@@ -1,6 +1,7 @@
 """The `fusionlog` program: registers the commands and turns errors into one readable line and an exit code."""
 
 import sys
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -11,11 +12,24 @@ from fusionlog.exits import FAILED, OK, exit_code_of, message_of
 
 app = typer.Typer(
     name="fusionlog",
-    help="Zero-label, cross-system log anomaly detection for Kafka.\n\nExample: fusionlog demo --seed 1",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def group(
+    _: Annotated[
+        bool, typer.Option("--version", callback=version.version_and_exit, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Zero-label, cross-system log anomaly detection for Kafka.
+
+    Example: fusionlog demo --seed 1
+    """
+
+
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("agent")(agent.agent)
@@ -39,6 +53,8 @@ def run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, prog_name="fusionlog", standalone_mode=False)
     except TyperException as error:
+        if not error.format_message():  # nothing was asked for: the help has been printed, and says it all
+            return error.exit_code
         return fail(message_of(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return fail("interrupted", FAILED)

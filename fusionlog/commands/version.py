@@ -2,6 +2,8 @@
 
 from importlib.metadata import version as installed_version
 
+import typer
+
 from fusionlog.console import emit
 
 
@@ -11,3 +13,10 @@ def version() -> None:
     Example: fusionlog version
     """
     emit(installed_version("fusionlog"))
+
+
+def version_and_exit(asked: bool) -> None:
+    """What the option --version does."""
+    if asked:
+        version()
+        raise typer.Exit

@@ -15,6 +15,7 @@ class Inner(BaseModel):
     count: int = Field(default=1, ge=1)
     kind: Literal["session", "tumbling"] = "session"
     sasl_password: SecretStr | None = None
+    group: str = Field(default="", pattern="^[a-z]*$")
 
 
 class Outer(BaseModel):
@@ -26,6 +27,8 @@ class Outer(BaseModel):
 
 
 class AtLeastOne(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     systems: tuple[Inner, ...] = Field(min_length=1)
 
 
@@ -89,7 +92,7 @@ def test_a_wrong_value_is_refused_with_key_value_choices_and_place(tmp_path):
 def test_an_unknown_key_is_refused_with_the_known_ones(tmp_path):
     """A typing error does not pass silently, and the right word is offered."""
     line = refusal(tmp_path, "kafka: {server: a}")
-    assert "kafka.server must be a known key (servers, count, kind, sasl_password)" in line
+    assert "kafka.server must be a known key (servers, count, kind, sasl_password, group)" in line
     assert "did you mean 'servers'?" in line
 
 
@@ -98,6 +101,36 @@ def test_an_unknown_environment_variable_of_ours_is_refused(tmp_path):
     line = refusal(tmp_path, environ={"FUSIONLOG_KAFKA__SERVER": "a"})
     assert "kafka.server" in line
     assert "FUSIONLOG_KAFKA__SERVER" in line
+
+
+@pytest.mark.parametrize("name", ["FUSIONLOG_KAFKA_SASL_PASSWORD", "FUSIONLOG_KAFKA_SERVERS"])
+def test_a_variable_with_one_underscore_is_told_of_two(tmp_path, name):
+    """The usual slip in a variable's name is answered with the name that was meant."""
+    meant = name.replace("KAFKA_", "KAFKA__")
+    assert f"did you mean {meant}?" in refusal(tmp_path, environ={name: "a"})
+
+
+def test_a_mistyped_key_is_told_before_the_one_that_is_missing(tmp_path):
+    """`target must be given` would send a person who gave `targt` looking in the wrong place."""
+    path = tmp_path / "settings.yaml"
+    path.write_text("system: [{}]\n")
+    with pytest.raises(SettingsError, match=r"system must be a known key .*did you mean 'systems'"):
+        load_settings(AtLeastOne, path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kafka: {count: many}", "kafka.count must be a whole number, got 'many'"),
+        ("kafka: {count: 1.5}", "kafka.count must be a whole number, got 1.5"),
+        ("kafka: {servers: 3}", "kafka.servers must be text, got 3"),
+        ("kafka: {group: a b}", "kafka.group must match ^[a-z]*$, got 'a b'"),
+        ("systems: 3", "systems must be a list, got 3"),
+    ],
+)
+def test_pydantics_own_words_are_put_into_ours(tmp_path, text, told):
+    """Every refusal is `x must …, got …`."""
+    assert told in refusal(tmp_path, text)
 
 
 def test_kubernetes_service_links_are_no_settings(tmp_path):

@@ -34,6 +34,23 @@ def test_help_shows_an_example(command, capsys):
     assert f"Example: fusionlog {' '.join(command)}" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("command", [[], ["tap"], ["models"], ["topics"]], ids=" ".join)
+def test_a_group_without_a_command_prints_its_help_alone(command, capsys):
+    """No name of an exception comes after the help."""
+    assert run(command) == 2
+    captured = capsys.readouterr()
+    assert "Example: fusionlog" in captured.out + captured.err
+    assert "Error" not in captured.out + captured.err
+
+
+def test_the_version_is_a_command_and_an_option(capsys):
+    """`--version`, as every program has it, prints the same."""
+    assert run(["version"]) == 0
+    printed = capsys.readouterr().out
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
