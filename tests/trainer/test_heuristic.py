@@ -59,6 +59,34 @@ def test_another_usual_path_excuses_missing_steps():
     assert (_judge(windows, texts)[-15:] >= 0.5).sum() == 0
 
 
+def test_alarming_chatter_is_harmless_and_the_same_line_behind_one_step_is_not():
+    """A scary line anywhere in orders that go on as usual is about something else; tied to a step it is not."""
+    texts = TEXTS | {"drift": "cache write failed, tried again"}
+
+    def flagged(place):
+        dice = Random(4)
+        windows = [course(dice) for _ in range(1200)]
+        for window in windows[::80]:
+            window.insert(place(window, dice), "drift")
+        return (_judge(windows, texts)[::80] >= 0.5).sum()
+
+    assert flagged(lambda window, dice: dice.randint(1, len(window))) == 0
+    assert flagged(lambda window, _: window.index("pack") + 1) == 15
+
+
+def test_a_rare_path_is_excused_where_nothing_beside_it_is_alarming():
+    """Of two rare ways to leave steps out, the one that comes with a line of alarm is a failure."""
+    texts = TEXTS | {"cancel": "customer called the order off", "dead": "fatal: address service crashed"}
+
+    def judged(*path):
+        dice = Random(3)
+        windows = [course(dice) for _ in range(1000)] + [list(path)] * 12
+        return float(_judge(windows, texts)[-1])
+
+    assert judged("recv", "check", "cancel", "close") < 0.5
+    assert judged("recv", "check", "dead", "cancel", "close") >= 0.5
+
+
 def test_the_rules_say_whom_they_concern():
     """A rule never holds a window to account that it does not speak about."""
     windows, _ = history()

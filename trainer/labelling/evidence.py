@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.labelling.chatter import tied
 from trainer.labelling.invariants import Rule, breaks, concerns, excess, mine
 from trainer.labelling.lexicon import severity
 from trainer.labelling.tables import Floats, Tables, tabulate
@@ -29,6 +30,14 @@ _ORDER_BROKEN = 2.5
 _EXCUSED_RARE, _EXCUSED_OFTEN = 0.008, 0.02
 """A harmless line of its own marks a deviation as another normal path: not at all up to the first share of windows
 that hold it (a failure has lines of its own, too), wholly from the second on."""
+_QUIET_RARE, _QUIET_OFTEN = 0.005, 0.012
+"""The same where the windows that hold the line are quiet: no alarming line stands beside it."""
+_QUIET_ODDS = 1.5
+"""Log-odds by words from which a line is alarming."""
+_CHATTER = 0.7
+"""What chatter loses of its weight: a line that comes anywhere in windows that go on as usual is not about them."""
+_CALM = (0.5, 0.9)
+"""Share of the windows with a line that are in order: up to the first it is no chatter, from the second on wholly."""
 _PASSES = 3
 _MINOR = 0.15
 """Weight of everything but the strongest evidence of a kind: its pieces mostly have one cause."""
@@ -75,8 +84,9 @@ class EvidenceModel:
         self._alarm = np.array([_alarm(texts[event], (source_alarm or {}).get(event, 0.0)) for event in self.events])
         self._total = float(tables.weights.sum())
         self._share = tables.share()
-        often = np.log(np.maximum(self._share, 1e-9) / _EXCUSED_RARE) / np.log(_EXCUSED_OFTEN / _EXCUSED_RARE)
-        self._path = np.clip(often, 0.0, 1.0)
+        self._tied = tied(windows, weights, self.events)
+        self._chatter = np.zeros(len(self.events))
+        self._path = self._often(np.zeros(len(self.events)))
         self._common = {runs: weight / self._total for runs, weight in zip(windows, weights, strict=True)}
         believed = tables.weights
         self._routine_share = self._share
@@ -114,10 +124,23 @@ class EvidenceModel:
                 spoken += concerns(rule, tables)
         in_order = tables.weights * (structure < _ORDER_BROKEN)
         self._routine_share = in_order @ tables.present / self._total
+        calm = self._routine_share / np.maximum(self._share, 1e-9)
         shaped = float(tables.weights[spoken >= _SHAPED_RULES].sum()) / self._total
         loose, strict = np.log(_LOOSE), np.log(_STRICT)
         rare, routine = np.exp(loose + shaped * (strict - loose))
         self._limits = (float(rare), float(routine))
+        usual = np.clip((calm - _CALM[0]) / (_CALM[1] - _CALM[0]), 0.0, 1.0)
+        self._chatter = shaped * (1.0 - self._tied) * usual
+        alarming = tables.present[:, self._strength() >= _QUIET_ODDS].any(axis=1)
+        quiet = (tables.weights * ~alarming) @ tables.present / np.maximum(tables.weights @ tables.present, 1e-9)
+        self._path = self._often(np.clip(2.0 * quiet - 1.0, 0.0, 1.0))
+
+    def _often(self, quiet: Floats) -> Floats:
+        """[E] 0 for lines in so few windows that a failure may be what they belong to, 1 for lines of a path."""
+        rare = _EXCUSED_RARE * (_QUIET_RARE / _EXCUSED_RARE) ** quiet
+        often = _EXCUSED_OFTEN * (_QUIET_OFTEN / _EXCUSED_OFTEN) ** quiet
+        share: Floats = np.log(np.maximum(self._share, 1e-9) / rare) / np.log(often / rare)
+        return np.clip(share, 0.0, 1.0)
 
     def line_odds(self) -> dict[str, float]:
         """Log-odds that each event, standing in a window, adds to it by its words and rarity."""
@@ -125,7 +148,7 @@ class EvidenceModel:
 
     def _strength(self) -> Floats:
         words = _WORD_GAIN * np.maximum(self._alarm, 0.0) ** _CONCAVE * self._fade(*self._limits)
-        strength: Floats = words + _RARE_ODDS * self._fade(*_STRICT)
+        strength: Floats = (words + _RARE_ODDS * self._fade(*_STRICT)) * (1.0 - _CHATTER * self._chatter)
         return strength
 
     def _fade(self, rare: float, routine: float) -> Floats:
