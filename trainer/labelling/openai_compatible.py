@@ -2,7 +2,8 @@
 
 The client's own retries are off; the one retry layer is here and honours Retry-After, inside a wall-clock deadline.
 When the deadline or the tokens are spent, or the endpoint has fallen silent, labelling stops and training goes on with
-what was answered. An endpoint that never answers at all ends the run at the first question.
+what was answered. An endpoint that answers none of the first questions ends the run, and so does a refused key or
+model, after the answers that came before it were handed over.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Literal
 
+import msgspec
 import openai
 import structlog
 
@@ -26,10 +28,30 @@ _MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
 _ATTEMPTS = 5
 _READINGS = 2
 _SILENT_QUESTIONS = 3
-"""Questions without any answer, after which the endpoint is taken for gone; at least one a concurrent call."""
+"""Questions one after another without any answer, after which the endpoint is taken for gone; where calls are
+concurrent, at least one a call. One question alone proves nothing: its prompt may be what the endpoint chokes on."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 20.0
 _ANSWER_TOKENS = 400
 _CHARACTERS_PER_TOKEN = 4
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+
+
+class _Reply(msgspec.Struct):
+    """The part of a chat completion that is needed; `usage` is taken as it comes, since servers fill it freely."""
+
+    choices: list[_Choice]
+    usage: Any = None
+
+
+class _UnreadableError(Exception):
+    """Status 200 with a body that is no chat completion: cut, empty, or of somebody else, such as a proxy."""
 
 
 @dataclass
@@ -87,9 +109,11 @@ class OpenAILabeller:
                 return await self._answer(client, question, card)
 
         async with client:
-            # The first call alone finds out what the endpoint can do; the others profit.
-            first = [await one(question) for question in questions[:1]]
-            return first + list(await asyncio.gather(*(one(question) for question in questions[1:])))
+            # One at a time until somebody is there; the first calls find out what the endpoint can do for the others.
+            first: list[Answer] = []
+            while not self._heard and len(first) < len(questions):
+                first.append(await self._answer(client, questions[len(first)], card))
+            return first + list(await asyncio.gather(*(one(question) for question in questions[len(first) :])))
 
     async def _answer(self, client: openai.AsyncOpenAI, question: Question, card: SystemCard) -> Answer:
         prompt, names = user_prompt(question, card), event_names(question.runs[0])
@@ -126,17 +150,15 @@ class OpenAILabeller:
 
     async def _call(self, client: openai.AsyncOpenAI, prompt: str) -> tuple[str, int]:
         """Content and tokens of one answer; retried while that makes sense."""
-        attempt, failure = 0, Exception()
+        attempt, failure, mode = 0, Exception(), self._mode
         while attempt < _ATTEMPTS:
             seconds = self._seconds_left()
-            mode = self._mode
             try:
                 # A bound on the whole call: the client's time-out starts anew with every byte that drips in.
-                reply = await asyncio.wait_for(
+                body = await asyncio.wait_for(
                     self._send(client, prompt, mode), min(seconds, self._settings.timeout_seconds)
                 )
-                self._heard, self._silent = True, 0
-                return self._read(reply, prompt)
+                answer = self._read(body, prompt)
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise LabellerError(
                     f"openai.base_url, api_key and model must be right, got {error.status_code} from "
@@ -144,56 +166,66 @@ class OpenAILabeller:
                 ) from error
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 self._heard, self._silent = True, 0
-                if not self._step_down(mode):
+                if mode == _MODES[-1]:
                     raise _Spent(f"endpoint refused the question ({error.status_code})") from error
-                continue
-            except (openai.APIError, TimeoutError) as error:
+                mode = _MODES[_MODES.index(mode) + 1]
+            except (openai.APIError, _UnreadableError, TimeoutError) as error:
                 # A limit on the rate is an answer of sorts: somebody is there.
                 self._heard |= isinstance(error, openai.RateLimitError)
                 failure, attempt = error, attempt + 1
                 if attempt < _ATTEMPTS:
                     await self._pause(error, attempt)
-        if not self._heard:
+            else:
+                self._heard, self._silent = True, 0
+                self._settle_for(mode)
+                return answer
+        self._silent += 1
+        if not self._heard and self._silent >= _SILENT_QUESTIONS:
             raise LabellerError(
                 f"openai.base_url must name an endpoint that answers, got {_words(failure)} from "
-                f"{self._settings.base_url} {_ATTEMPTS} times: check base_url, timeout_seconds, and that it runs"
+                f"{self._settings.base_url} for {self._silent} questions, each tried {_ATTEMPTS} times: "
+                "check base_url, timeout_seconds, and that it runs"
             ) from failure
-        self._silent += 1
-        raise _Spent("endpoint did not answer")
+        raise _Spent(f"endpoint did not answer ({_words(failure)})")
 
-    async def _send(self, client: openai.AsyncOpenAI, prompt: str, mode: Mode) -> Any:
+    async def _send(self, client: openai.AsyncOpenAI, prompt: str, mode: Mode) -> bytes:
+        """Body of the reply; raw, since the client reads what is no completion into anything, or fails at it."""
         extra: dict[str, Any] = {}
         if mode == "json_schema":
             schema = {"name": "verdict", "strict": True, "schema": SCHEMA}
             extra["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif mode == "json_object":
             extra["response_format"] = {"type": "json_object"}
-        return await client.chat.completions.create(
+        reply = await client.chat.completions.with_raw_response.create(
             model=self._settings.model,
             messages=[{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": prompt}],
             temperature=0.0,
             max_tokens=_ANSWER_TOKENS,
             **extra,
         )
+        body: bytes = reply.content
+        return body
 
-    def _read(self, reply: Any, prompt: str) -> tuple[str, int]:
-        choices = getattr(reply, "choices", None)
-        content = str(getattr(choices[0].message, "content", "") or "") if choices else ""
-        usage = getattr(reply, "usage", None)
-        counted = getattr(usage, "total_tokens", None)
+    def _read(self, body: bytes, prompt: str) -> tuple[str, int]:
+        try:
+            reply = msgspec.json.decode(body, type=_Reply)
+            content = reply.choices[0].message.content or ""
+        except (ValueError, IndexError, RecursionError) as error:
+            raise _UnreadableError from error
+        counted = reply.usage.get("total_tokens") if isinstance(reply.usage, dict) else None
         guess = (len(INSTRUCTIONS) + len(prompt) + len(content)) // _CHARACTERS_PER_TOKEN
         used = counted if isinstance(counted, int) and counted > 0 else guess
         self._tokens_left -= used
         return content, used
 
-    def _step_down(self, mode: Mode) -> bool:
-        """Ask for less structure from now on; false when there is none left to give up."""
-        if mode == self._mode:
-            if mode == _MODES[-1]:
-                return False
-            self._mode = _MODES[_MODES.index(mode) + 1]
-            self._log.info("labeller.answer_format", model=self._settings.model, format=self._mode)
-        return True
+    def _settle_for(self, mode: Mode) -> None:
+        """Ask for less structure from now on, once that got an answer where more was refused.
+
+        A refusal alone says nothing of the format: a prompt that is too long or filtered is refused in every one.
+        """
+        if _MODES.index(mode) > _MODES.index(self._mode):
+            self._mode = mode
+            self._log.info("labeller.answer_format", model=self._settings.model, format=mode)
 
     async def _pause(self, error: Exception, attempt: int) -> None:
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
@@ -201,6 +233,7 @@ class OpenAILabeller:
         pause = pause if told is None else told
         self._log.warning("labeller.retry", error=type(error).__name__, attempt=attempt, pause_seconds=round(pause, 2))
         if pause >= self._seconds_left():
+            self._silent += 1
             raise _Spent(f"endpoint asks to wait {pause:.0f} s, longer than the deadline leaves")
         await asyncio.sleep(pause)
 
@@ -231,6 +264,8 @@ class OpenAILabeller:
 def _words(error: Exception) -> str:
     if isinstance(error, openai.APIStatusError):
         return f"status {error.status_code}"
+    if isinstance(error, _UnreadableError):
+        return "a reply that is no chat completion"
     return "no answer in time" if isinstance(error, TimeoutError | openai.APITimeoutError) else "no connection"
 
 
