@@ -1,10 +1,11 @@
 """Showing how far a training run is, as `trainer.progress.Progress`: bars on a terminal, log lines elsewhere."""
 
+import logging
 import sys
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 import structlog
 from rich.console import Console
@@ -14,21 +15,28 @@ LOG_SECONDS = 10.0
 
 
 class BarProgress:
-    """One bar a stage, on standard error. Context manager."""
+    """One bar a stage, on standard error; log lines are printed above the bars. Context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console or Console(stderr=True),
         )
+        self._handlers: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
+        before = sys.stderr
         self._bars.start()
+        # Rich now stands in for standard error, but log handlers hold the real one and would write into the bars.
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                self._handlers.append((handler, before))
+                handler.setStream(sys.stderr)
         return self
 
     def __exit__(
@@ -36,6 +44,9 @@ class BarProgress:
     ) -> None:
         if error is None:
             self._end_stage()
+        for handler, stream in self._handlers:
+            handler.setStream(stream)
+        self._handlers.clear()
         self._bars.stop()
 
     def stage(self, name: str, total: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """`fusionlog train`: from a labelled source and an unlabelled target to a published model."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,10 +175,25 @@ def _summary(report: "TrainingReport") -> list[str]:
         f"{counts['templates']} templates, {counts['unreadable_lines']} lines unreadable",
         "labeller": f"{report.labeller}: {counts['answers_asked']} asked, {counts['answers_remembered']} remembered, "
         f"{metrics['anomalous_answers']:.0f} anomalous, {metrics['abstentions']:.0f} abstentions",
-        "source model": "not known" if ready is None else f"agrees with the labeller in {ready:.0%} of general windows",
-        "model": f"agrees with the labeller in {metrics['guard_agreement']:.1%} of {metrics['guard_answers']:.0f} "
-        "answers that were held out",
-        "alert rate": f"{metrics['alert_rate']:.2%} of the history's windows",
+        "source model": "not known: too few answers to judge it by"
+        if ready is None
+        else _agreement(metrics, "readiness", ready, metrics["readiness_answers"], "answers on general windows"),
+        "model": _agreement(
+            metrics, "guard_agreement", metrics["guard_agreement"], metrics["guard_answers"], "held-out answers"
+        )
+        if metrics["guard_answers"]
+        else "not known: no answer was held out",
+        "alert rate": f"{metrics['alert_rate'] * counts['windows']:.0f} of the history's {counts['windows']} windows "
+        f"({metrics['alert_rate']:.2%})",
         "seconds": f"{report.seconds:g}",
     }
     return [f"{name:13} {value}" for name, value in rows.items() if value]
+
+
+def _agreement(metrics: Mapping[str, float], name: str, share: float, count: float, of_what: str) -> str:
+    """Counts, and the interval that they allow: a share of few answers says little."""
+    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+    return (
+        f"agrees with the labeller in {share * count:.0f} of {count:.0f} {of_what} "
+        f"(95% interval {low:.0%} to {high:.0%})"
+    )

@@ -73,8 +73,10 @@ class Child:
         if code != 0:
             raise DemoError(f"`{self._name}` must end with exit code 0, got {code}", self.tail())
 
-    def wait_until(self, met: Callable[[], bool], timeout_seconds: float, what: str) -> None:
-        """Wait for a condition while it runs.
+    def wait_until(
+        self, met: Callable[[], bool], timeout_seconds: float, what: str, tick: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait for a condition while it runs; `tick` is called all the while.
 
         Raises:
             DemoError: it ended, or the condition did not come true in time.
@@ -84,6 +86,7 @@ class Child:
             self.check()
             if time.monotonic() > deadline:
                 raise DemoError(f"{what} must come true within {timeout_seconds:.0f} s, it did not", self.tail())
+            tick()
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> int:

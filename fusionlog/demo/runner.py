@@ -7,13 +7,12 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.status import Status
 
 from broker.admin import ensure_topics
 from broker.config import load_settings
@@ -29,6 +28,7 @@ from fusionlog.demo.observer import Observer, Place
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
 from fusionlog.demo.signals import terminated_as_interrupted
+from fusionlog.demo.signs_of_life import SignsOfLife
 from fusionlog.demo.text import alert_block, alert_line, print_lines
 from fusionlog.demo.topics import Follower, committed, ends, send
 from schemas.alert import Alert
@@ -141,8 +141,11 @@ class _Demo:
         self._say("[bold]2[/]  Training on the past, without a label of the target: fusionlog train")
         log = self._folder / "train.log"
         started = time.monotonic()
-        with self._status("training") as status, Child(["train", "--config", str(config)], log, signal.SIGINT) as child:
-            child.wait(TRAIN_SECONDS, lambda: status.update(_training_for(time.monotonic() - started, child.tail(1))))
+        with (
+            SignsOfLife(self._console, "training") as signs,
+            Child(["train", "--config", str(config)], log, signal.SIGINT) as child,
+        ):
+            child.wait(TRAIN_SECONDS, lambda: signs.tell(_stage_of(child.tail())))
         self.train_seconds = time.monotonic() - started
         model = self.model()
         self._say(
@@ -158,7 +161,8 @@ class _Demo:
         log = self._folder / "agent.log"
         owned = (self.topics.alerts, self.topics.windows, self.topics.late, self.topics.dlq)
         with Child(["agent", "--config", str(config)], log) as agent, Follower(self._kafka, owned) as follower:
-            agent.wait_until(lambda: _is_ready(port), READY_SECONDS, "readiness of the agent")
+            with SignsOfLife(self._console, "waiting for the worker") as signs:
+                agent.wait_until(lambda: _is_ready(port), READY_SECONDS, "readiness of the agent", signs.tell)
             observer = Observer(self.topics, follower, self._show)
             seconds = self._stream(agent, observer)
             code = agent.stop()
@@ -224,9 +228,6 @@ class _Demo:
             raise DemoError(f"the agent must consume what was produced, got {positions} of {dict(sent)}")
         return sum(positions.values())
 
-    def _status(self, text: str) -> Status:
-        return self._console.status(text)
-
 
 @contextmanager
 def _folder(keep: bool, console: Console) -> Iterator[Path]:
@@ -241,13 +242,13 @@ def _folder(keep: bool, console: Console) -> Iterator[Path]:
         console.print(f"settings, logs and data are kept in {folder}", soft_wrap=True)
 
 
-def _training_for(seconds: float, log_line: str) -> str:
-    """What the trainer is at, by the last line of its log."""
-    try:
-        stage = msgspec.json.decode(log_line, type=_Stage).stage
-    except msgspec.DecodeError:
-        stage = ""
-    return f"training for {seconds:.0f} s{f', {stage}' if stage else ''}"
+def _stage_of(log: str) -> str:
+    """What the trainer is at, by the last line of its log that says so."""
+    for line in reversed(log.splitlines()):
+        with suppress(msgspec.DecodeError):
+            if stage := msgspec.json.decode(line, type=_Stage).stage:
+                return stage
+    return ""
 
 
 def _is_ready(port: int) -> bool:

@@ -1,3 +1,4 @@
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import RawLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores
+from fusionlog.demo.signs_of_life import SignsOfLife
 
 WANTED = {
     "seed", "broker", "lines_produced", "lines_consumed", "windows", "alerts", "precision", "recall", "f1",
@@ -65,9 +67,19 @@ def test_lines_stand_where_one_producer_puts_them():
 
 
 def test_the_status_names_the_trainers_stage():
-    """The last line of the trainer's log is read where it is a stage, and does no harm where it is not."""
-    assert runner._training_for(3.2, '{"stage": "audit", "event": "stage"}') == "training for 3 s, audit"
-    assert runner._training_for(3.2, "Traceback") == "training for 3 s"
+    """The last line of the trainer's log that names a stage is read; others do no harm."""
+    assert runner._stage_of('{"stage": "pack"}\n{"stage": "audit"}\n{"event": "model.x"}\nwords') == "audit"
+    assert runner._stage_of("Traceback") == ""
+
+
+def test_a_demo_without_a_terminal_gives_signs_of_life():
+    """A line every fifteen seconds says what goes on; on a terminal a spinner does."""
+    now, output = [0.0], StringIO()
+    with SignsOfLife(Console(file=output, width=40), "training", lambda: now[0]) as signs:
+        for second in range(40):
+            now[0] = float(second)
+            signs.tell("audit")
+    assert output.getvalue().splitlines() == ["   training for 15 s, audit", "   training for 30 s, audit"]
 
 
 def test_the_written_settings_are_those_of_trainer_and_agent(demo, tmp_path):

@@ -1,12 +1,16 @@
 """`fusionlog train`, with the recipe replaced by one that ends at once."""
 
+import dataclasses
 import json
+import logging
 import sys
 import threading
 import time
+from io import StringIO
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from fusionlog.__main__ import run
 from fusionlog.progress import BarProgress, LogProgress
@@ -21,9 +25,14 @@ REPORT = TrainingReport(
     metrics={
         "anomalous_answers": 4.0,
         "abstentions": 1.0,
-        "guard_agreement": 0.91234,
+        "guard_agreement": 0.9,
+        "guard_agreement_low": 0.77,
+        "guard_agreement_high": 0.96,
         "guard_answers": 40.0,
-        "alert_rate": 0.0123,
+        "readiness_low": 0.3,
+        "readiness_high": 0.95,
+        "readiness_answers": 4.0,
+        "alert_rate": 0.015,
     },
     transfer_readiness=0.75,
     counts={
@@ -131,8 +140,22 @@ def test_people_get_a_summary(capsys):
     assert "version       3\n" in output
     assert "1000 lines, 200 windows (50 distinct), 12 templates, 2 lines unreadable" in output
     assert "heuristic: 30 asked, 20 remembered, 4 anomalous, 1 abstentions" in output
-    assert "91.2% of 40 answers that were held out" in output
+    assert "in 36 of 40 held-out answers (95% interval 77% to 96%)" in output
+    assert "in 3 of 4 answers on general windows (95% interval 30% to 95%)" in output
+    assert "3 of the history's 200 windows (1.50%)" in output
     assert len(output.splitlines()) <= 12
+
+
+def test_a_share_of_nothing_is_no_share(recipe, monkeypatch, capsys):
+    """`0.0% of 0 answers` would read as a bad model."""
+    nothing = dataclasses.replace(
+        REPORT, metrics={**REPORT.metrics, "guard_answers": 0.0, "guard_agreement": 0.0}, transfer_readiness=None
+    )
+    monkeypatch.setattr(recipe, "train", lambda *_: nothing)
+    assert run(["train", "--target", "a.log"]) == 0
+    output = capsys.readouterr().out
+    assert "model         not known: no answer was held out" in output
+    assert "source model  not known" in output
 
 
 @pytest.mark.parametrize(
@@ -196,6 +219,20 @@ def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
     assert seen[-1] == ("progress", "fine-tune final", 2)
     assert not progress._heart.is_alive()
     assert capsys.readouterr().out == ""
+
+
+def test_log_lines_are_printed_above_the_bars(monkeypatch):
+    """They go through the console that draws the bars, and back to standard error afterwards."""
+    real, terminal = StringIO(), StringIO()
+    monkeypatch.setattr(sys, "stderr", real)
+    handler = logging.StreamHandler()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    with BarProgress(Console(file=terminal, force_terminal=True, width=80)) as progress:
+        progress.stage("source: windows", 100)
+        logging.getLogger("x").warning("lines left out")
+    logging.getLogger("x").warning("afterwards")
+    assert "lines left out" in terminal.getvalue()
+    assert real.getvalue() == "afterwards\n"
 
 
 def test_bars_end_full_even_where_the_total_was_an_estimate(capsys):
