@@ -247,6 +247,10 @@ class PartitionPipeline:
         except DecodeError as error:
             output.rejected.append(self._rejected(record, error))
             return
+        except Exception as error:  # noqa: BLE001 - else one record would end the agent at every start
+            unforeseen = DecodeError("undecodable", f"value must be readable, got {type(error).__name__}: {error}")
+            output.rejected.append(self._rejected(record, unforeseen))
+            return
         event = system.parser.event(line.text)
         self._texts.setdefault(event.id, event.text)
         if event.novel:

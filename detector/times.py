@@ -85,6 +85,8 @@ def _reader(time_format: str | None) -> TimeReader:
 
 def _without_year_ms(text: str, time_format: str, record_time_ms: int) -> int | None:
     """A time that names no year (syslog): the year that puts it nearest before the record, a day ahead allowed."""
+    if not 0 <= record_time_ms <= LATEST_MS:  # a producer that takes microseconds for milliseconds
+        return None
     year = datetime.fromtimestamp(record_time_ms / 1000, UTC).year
     for candidate in (year + 1, year, year - 1):
         time_ms = _strptime_ms(f"{candidate} {text}", f"%Y {time_format}")

@@ -107,6 +107,20 @@ def test_unreadable_records_are_rejected_raw_and_the_position_goes_on(serving: M
     assert (partition.position, output.lines) == (7, 2)
 
 
+def test_a_record_that_the_reader_breaks_on_is_rejected(serving: ModelServing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw costs the record, not the agent, and the dead letter says what it was."""
+
+    def read(_reader: LineReader, value: bytes | None, _record_time_ms: int) -> None:
+        raise OverflowError(f"cannot count {value!r}")
+
+    monkeypatch.setattr(LineReader, "read", read)
+    partition = fresh(serving)
+    (rejected,) = partition.process([InputRecord(0, b"line", 7)]).rejected
+    assert (rejected.letter.reason, rejected.value) == ("undecodable", b"line")
+    assert "OverflowError: cannot count b'line'" in rejected.letter.message
+    assert partition.position == 1
+
+
 def test_records_below_the_position_are_repeats(serving: ModelServing) -> None:
     """Records that were processed before are skipped, so a repeated batch changes nothing."""
     partition = fresh(serving)

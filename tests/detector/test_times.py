@@ -50,6 +50,14 @@ def test_formats(time_format, text, expected):
     assert (read(text, 0), read(text, 0)) == (expected, expected)
 
 
+def test_a_record_time_beyond_the_calendar_gives_no_year():
+    """A record stamped in microseconds as if they were milliseconds leaves a syslog time unread, and raises nothing."""
+    read = time_reader("%b %d %H:%M:%S")
+    assert read("Nov 22 10:00:00", 1_763_800_000_000) == 1_763_805_600_000
+    assert [read("Nov 22 10:00:00", wrong) for wrong in (1_763_800_000_000_000, 2**63 - 1, -1)] == [None] * 3
+    assert read("Nov 22 10:00:00", 253_402_300_799_999) is not None
+
+
 def test_the_memory_of_a_reader_is_bounded():
     """A stream of ever new times is read on and on; what is remembered does not grow with it."""
     read = time_reader("epoch_s")
