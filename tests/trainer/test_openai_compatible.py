@@ -247,6 +247,35 @@ def test_a_wrong_key_or_model_is_an_error(status):
         _ask(lambda *_: error(status))
 
 
+@pytest.mark.filterwarnings("error")
+def test_answers_that_came_before_an_error_are_handed_over_and_the_next_call_raises_it():
+    """A key that is revoked after a hundred answers costs none of them; what was under way ends without noise."""
+    with ChatStub(lambda number, _: completion(GOOD) if number <= 100 else error(401)) as stub:
+        labeller = OpenAILabeller(OpenAISettings(base_url=stub.url, model="stub"))
+        answers = labeller.label([_question(f"g{n}") for n in range(120)], CARD)
+        asked = len(stub.requests)
+        assert [answer.group for answer in answers] == [f"g{n}" for n in range(120)]
+        assert sum(answer.label == "anomalous" and bool(answer.prompt_hash) for answer in answers) == 100
+        assert sum(answer.label == "abstain" and not answer.prompt_hash for answer in answers) == 20
+        assert 100 < asked < 120
+        for _ in range(2):
+            with pytest.raises(LabellerError, match=r"got 401 from"):
+                labeller.label([_question("later")], CARD)
+        assert len(stub.requests) == asked
+
+
+def test_an_error_wakes_a_question_that_waits():
+    """A question told to wait for minutes does not hold up the error of another."""
+
+    def play(number, body):
+        if "SLOW" in str(body):
+            return error(429, {"retry-after": "600"})
+        return completion(GOOD) if number == 1 else error(401)
+
+    answers, _ = _ask(play, [_question("g0"), _question("g1", "SLOW"), _question("g2")], concurrency=2)
+    assert [answer.label for answer in answers] == ["anomalous", "abstain", "abstain"]
+
+
 def test_log_text_cannot_leave_its_block_and_secrets_stay_here():
     """Injected text stays inside the JSON between the markers; secrets and addresses of people are not sent."""
     _, requests = _ask(lambda *_: completion(GOOD), [_question(text=INJECTION)])

@@ -31,6 +31,7 @@ _SILENT_QUESTIONS = 3
 """Questions one after another without any answer, after which the endpoint is taken for gone; where calls are
 concurrent, at least one a call. One question alone proves nothing: its prompt may be what the endpoint chokes on."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 20.0
+_LONGEST_SLEEP_SECONDS = 1.0
 _ANSWER_TOKENS = 400
 _CHARACTERS_PER_TOKEN = 4
 
@@ -56,7 +57,7 @@ class _UnreadableError(Exception):
 
 @dataclass
 class _Spent(Exception):
-    """No more calls: the deadline or the tokens are spent, or the endpoint is gone."""
+    """No more calls: the deadline or the tokens are spent, or the endpoint is gone or refuses us."""
 
     reason: str
 
@@ -77,6 +78,8 @@ class OpenAILabeller:
         self._deadline: float | None = None
         self._heard = False
         self._silent = 0
+        self._answered = False
+        self._failure: LabellerError | None = None
         self._mode: Mode = _MODES[0]
         self._log = structlog.get_logger(__name__)
 
@@ -84,11 +87,18 @@ class OpenAILabeller:
         """One answer a question; a question that could not be asked gets an abstention without a prompt hash.
 
         Raises:
-            LabellerError: the endpoint refuses the key or the model, or does not answer at all.
+            LabellerError: the endpoint refuses the key or the model, or does not answer at all. Where there are answers
+                already they are returned first, for they are paid, and the next call raises.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._deadline is None:
             self._deadline = monotonic() + self._settings.deadline_seconds
-        return asyncio.run(self._label(questions, card))
+        answers = asyncio.run(self._label(questions, card))
+        self._answered |= any(answer.prompt_hash for answer in answers)
+        if self._failure is not None and not self._answered:
+            raise self._failure
+        return answers
 
     def prompt_hash(self, question: Question, card: SystemCard) -> str:
         """Hash of model and prompt; examples are left out: they change as answers come in, and none is paid twice."""
@@ -112,8 +122,10 @@ class OpenAILabeller:
             # One at a time until somebody is there; the first calls find out what the endpoint can do for the others.
             first: list[Answer] = []
             while not self._heard and len(first) < len(questions):
-                first.append(await self._answer(client, questions[len(first)], card))
-            return first + list(await asyncio.gather(*(one(question) for question in questions[len(first) :])))
+                first.append(await one(questions[len(first)]))
+            async with asyncio.TaskGroup() as group:
+                rest = [group.create_task(one(question)) for question in questions[len(first) :]]
+            return first + [task.result() for task in rest]
 
     async def _answer(self, client: openai.AsyncOpenAI, question: Question, card: SystemCard) -> Answer:
         prompt, names = user_prompt(question, card), event_names(question.runs[0])
@@ -137,6 +149,11 @@ class OpenAILabeller:
                     )
         except _Spent as spent:
             return Answer(question.group, "abstain", 0.0, reason=spent.reason, giver=self.name, tokens=tokens)
+        except LabellerError as error:
+            # Kept, not raised: calls under way may still bring answers, and answers at hand are paid.
+            self._failure = self._failure or error
+            self._log.warning("labeller.failed", error=str(error))
+            return Answer(question.group, "abstain", 0.0, reason=str(error), giver=self.name, tokens=tokens)
         self._log.warning("labeller.unreadable_answer", group=question.group)
         return Answer(
             question.group,
@@ -235,10 +252,15 @@ class OpenAILabeller:
         if pause >= self._seconds_left():
             self._silent += 1
             raise _Spent(f"endpoint asks to wait {pause:.0f} s, longer than the deadline leaves")
-        await asyncio.sleep(pause)
+        end = monotonic() + pause
+        while (left := end - monotonic()) > 0.0:
+            await asyncio.sleep(min(left, _LONGEST_SLEEP_SECONDS))
+            self._seconds_left()  # raises when labelling ended meanwhile
 
     def _seconds_left(self) -> float:
         assert self._deadline is not None
+        if self._failure is not None:
+            raise _Spent("labelling ended by an error")
         left = self._deadline - monotonic()
         if left <= 0.0:
             raise _Spent("deadline of labelling reached")
