@@ -64,6 +64,41 @@ def ensure_topics(
     return _create(admin, missing, timeout_seconds)
 
 
+def too_narrow(
+    kafka: KafkaSettings,
+    topics: Topics,
+    raw: Mapping[str, int],
+    state_partitions: int = 1,
+    timeout_seconds: float = 30.0,
+) -> list[str]:
+    """What to tell the operator of topics that exist with fewer partitions than are asked for; a line each.
+
+    Args:
+        kafka: the cluster.
+        topics: our topics.
+        raw: raw topic → partitions that are asked for.
+        state_partitions: partitions that are asked for of the state topic.
+        timeout_seconds: bound of the request.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    existing, _ = _existing(AdminClient(kafka.librdkafka()), kafka, timeout_seconds)
+    told = [
+        f"topic {name!r} has {existing[name]} partitions, fewer than the {count} asked for, and is left as it is"
+        for name, count in raw.items()
+        if existing.get(name, count) < count
+    ]
+    wanted = max([state_partitions, *(existing.get(name, count) for name, count in raw.items())])
+    if existing.get(topics.state, wanted) < wanted:
+        told.append(
+            f"topic {topics.state!r} has {existing[topics.state]} partitions, fewer than the {wanted} asked for: the "
+            "agent needs one for each partition of the widest raw topic; add them with `kafka-topics.sh --alter "
+            f"--topic {topics.state} --partitions {wanted}`"
+        )
+    return told
+
+
 def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeout_seconds: float = 30.0) -> None:
     """Check that every topic is there, and that snapshots have a partition for each raw partition.
 
@@ -123,5 +158,7 @@ def _ask_for(kafka: KafkaSettings, names: list[str], timeout_seconds: float) -> 
     for name in names:
         topic = producer.list_topics(name, timeout=timeout_seconds).topics[name]
         if topic.error is not None:
-            raise BrokerError(f"topic {name!r} must exist on a broker without topic administration, got {topic.error}")
+            raise BrokerError(
+                f"topic {name!r} must exist on a broker without topic administration, got {topic.error.str()}"
+            )
     return names

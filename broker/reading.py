@@ -60,7 +60,7 @@ def _records(consumer: Consumer, kafka: KafkaSettings, topic: str, timeout_secon
             ends.pop(message.partition(), None)  # compaction or a transaction marker may have eaten the last offset
             continue
         if error is not None:
-            raise BrokerError(f"topic {topic!r} must be readable, got {error}")
+            raise BrokerError(f"topic {topic!r} must be readable, got {error.str()}")
         partition, offset = message.partition(), message.offset()
         if offset < ends.get(partition, 0):
             yield message
@@ -100,5 +100,6 @@ def partitions_of(client: Consumer, kafka: KafkaSettings, topic: str, timeout_se
     except KafkaException as error:
         raise unanswered(kafka, error, timeout_seconds) from error
     if found.error is not None or not found.partitions:
-        raise BrokerError(f"topic {topic!r} must exist, got {found.error}: create it with `fusionlog topics create`")
+        problem = "no partitions" if found.error is None else found.error.str()
+        raise BrokerError(f"topic {topic!r} must exist, got {problem}: create it with `fusionlog topics create`")
     return len(found.partitions)

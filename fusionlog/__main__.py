@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fusionlog.commands import agent, demo, generate, models, tap, topics, train, version
-from fusionlog.console import fail
+from fusionlog.console import emit, fail
 from fusionlog.exits import FAILED, OK, exit_code_of, message_of
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut the names of options at 80 columns
 )
 
 
@@ -53,7 +54,9 @@ def run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, prog_name="fusionlog", standalone_mode=False)
     except TyperException as error:
-        if not error.format_message():  # nothing was asked for: the help has been printed, and says it all
+        context = getattr(error, "ctx", None)
+        if context is not None and error.format_message() == context.get_help():  # no command was given
+            emit(context.get_help())
             return error.exit_code
         return fail(message_of(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -21,6 +21,12 @@ def warn(message: str) -> None:
     print(f"fusionlog: warning: {message}", file=sys.stderr)
 
 
+def note(message: str) -> None:
+    """Print one line for the person who waits; nothing where standard error is no terminal."""
+    if sys.stderr.isatty():
+        print(f"fusionlog: {message}", file=sys.stderr)
+
+
 def emit_json(document: Any) -> None:
     """Print a document as one line of JSON on standard output."""
     print(json.dumps(document, sort_keys=False, default=str), flush=True)

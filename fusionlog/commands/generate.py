@@ -113,4 +113,4 @@ class _Sender:
 
     def _delivered(self, error: Any, _: Message) -> None:
         if error is not None:
-            self._failure = f"line must reach {self._topic}, got {error}"
+            self._failure = f"line must reach {self._topic}, got {error.str()}"

@@ -15,7 +15,7 @@ from broker.errors import BrokerError
 from broker.reading import partitions_of
 from broker.settings import KafkaSettings
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit_json
+from fusionlog.console import emit_json, note
 from fusionlog.demo.text import alert_block, print_lines, printable
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
@@ -175,6 +175,15 @@ class _Tap:
             | {"group.id": f"{kafka.client_id}-tap", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         )
 
+    @property
+    def awaits(self) -> str:
+        """What it waits for, for a person before an empty screen."""
+        servers = self._kafka.bootstrap_servers
+        if self._until_end:
+            return f"records of {self.topic} on {servers}, up to its end"
+        which = "records" if self._start is Start.EARLIEST else "records from now on"
+        return f"waiting for {which} of {self.topic} on {servers}, until Ctrl-C"
+
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
@@ -194,8 +203,9 @@ class _Tap:
             message = self._consumer.poll(_POLL_SECONDS)
             if message is None:
                 continue
-            if message.error() is not None:
-                raise BrokerError(f"topic {self.topic!r} must be readable, got {message.error()}")
+            error = message.error()
+            if error is not None:
+                raise BrokerError(f"topic {self.topic!r} must be readable, got {error.str()}")
             yield message
             shown += 1
             if shown == self._limit:
@@ -215,12 +225,13 @@ class _Tap:
                 for partition in range(partitions_of(self._consumer, self._kafka, self.topic, REQUEST_SECONDS))
             }
         except KafkaException as error:
-            raise BrokerError(f"topic {self.topic!r} must be readable, got {error.args[0]}") from error
+            raise BrokerError(f"topic {self.topic!r} must be readable, got {error.args[0].str()}") from error
         return {partition: high for partition, (low, high) in found.items() if high > low}
 
 
 def _tap(tap: _Tap, as_json: bool, show: Callable[[Message], Shown]) -> int:
     console = Console(highlight=False)
+    note(tap.awaits)
     with closing(tap):
         try:
             for message in tap.records():

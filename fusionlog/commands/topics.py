@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit, emit_json
+from fusionlog.console import emit, emit_json, warn
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -27,22 +27,31 @@ def create(
         list[str] | None, typer.Option(help="A raw log topic to create as well: name or name:partitions; repeatable.")
     ] = None,
     partitions: Annotated[
-        int, typer.Option(min=1, help="Partitions of the state topic: at least those of the largest raw topic.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Partitions of the state topic, and of a raw topic without a number. "
+            "(default: those of the largest raw topic, and 1)",
+        ),
+    ] = None,
     replication_factor: Annotated[int, typer.Option(min=1, help="Replicas of each created topic.")] = 1,
     as_json: AsJson = False,
 ) -> int:
     """Create the topics that are missing; what exists is left as it is.
 
-    Example: fusionlog topics create --bootstrap-servers localhost:9092 --raw raw.orders:6 --partitions 6
+    Example: fusionlog topics create --bootstrap-servers localhost:9092 --raw raw.orders:6
     """
-    from broker.admin import ensure_topics
+    from broker.admin import ensure_topics, too_narrow
 
     kafka, topics = connection(config, bootstrap_servers, topic_prefix)
-    wanted = dict(_parse_raw(entry, partitions) for entry in raw or [])
+    wanted = dict(_parse_raw(entry, partitions or 1) for entry in raw or [])
+    state_partitions = max([partitions or 1, *wanted.values()])
+    narrow = too_narrow(kafka, topics, wanted, state_partitions)
     created = ensure_topics(
-        kafka, topics, raw=wanted, state_partitions=max([partitions, *wanted.values()]), replication=replication_factor
+        kafka, topics, raw=wanted, state_partitions=state_partitions, replication=replication_factor
     )
+    for line in narrow:
+        warn(line)
     if as_json:
         emit_json({"created": created})
     else:

@@ -26,7 +26,7 @@ def send(kafka: KafkaSettings, topic: str, lines: Sequence[RawLine], between: Ca
 
     def delivered(error: Any, _: Message) -> None:
         if error is not None:
-            failures.append(str(error))
+            failures.append(error.str())
 
     producer = Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 5})
     for number, line in enumerate(lines):
@@ -70,7 +70,7 @@ class Follower:
                 if error is None:
                     yield message
                 elif error.code() != _EOF:
-                    raise DemoError(f"topic {message.topic()} must be readable, got {error}")
+                    raise DemoError(f"topic {message.topic()} must be readable, got {error.str()}")
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +92,9 @@ def ends(kafka: KafkaSettings, topic: str) -> dict[int, int]:
             for partition in range(partitions_of(consumer, kafka, topic, REQUEST_SECONDS))
         }
     except KafkaException as error:
-        raise DemoError(f"topic {topic} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0]}") from error
+        raise DemoError(
+            f"topic {topic} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0].str()}"
+        ) from error
     finally:
         consumer.close()
 
@@ -108,7 +110,9 @@ def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> 
     try:
         return {place.partition: max(0, place.offset) for place in consumer.committed(places, timeout=REQUEST_SECONDS)}
     except KafkaException as error:
-        raise DemoError(f"group {group} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0]}") from error
+        raise DemoError(
+            f"group {group} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0].str()}"
+        ) from error
     finally:
         consumer.close()
 

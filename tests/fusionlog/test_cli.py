@@ -39,8 +39,18 @@ def test_a_group_without_a_command_prints_its_help_alone(command, capsys):
     """No name of an exception comes after the help."""
     assert run(command) == 2
     captured = capsys.readouterr()
-    assert "Example: fusionlog" in captured.out + captured.err
-    assert "Error" not in captured.out + captured.err
+    assert "Example: fusionlog" in captured.out
+    assert not captured.err
+    assert "Error" not in captured.out
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_name_of_an_option_is_cut(command, capsys, monkeypatch):
+    """Help on a terminal of 80 columns shows options as they are typed."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*command, "--help"]) == 0
+    options = [line.split() for line in capsys.readouterr().out.splitlines() if line.lstrip(" │").startswith("-")]
+    assert not [words for words in options if "…" in "".join(words[:4])]
 
 
 def test_the_version_is_a_command_and_an_option(capsys):

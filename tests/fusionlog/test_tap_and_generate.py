@@ -87,6 +87,32 @@ def test_windows_late_lines_and_dead_letters_are_printed(kafka, capsys):
     assert "\x00" not in text
 
 
+def test_a_person_before_an_empty_topic_is_told_what_is_waited_for(kafka, capsys, monkeypatch):
+    """On a terminal alone, and on standard error: programs read standard output."""
+    ensure_topics(kafka, Topics("quiet"), raw={})
+    arguments = ("alerts", "--topic-prefix", "quiet", "--until-end")
+    assert tap(kafka, *arguments) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert tap(kafka, *arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"quiet.alerts.v1 on {kafka.bootstrap_servers}" in captured.err
+
+
+def test_topics_that_are_too_narrow_are_warned_of(kafka, capsys):
+    """What exists is left as it is, but the operator is told, and how to mend the state topic."""
+    arguments = ["topics", "create", "--topic-prefix", "narrow", "--bootstrap-servers", kafka.bootstrap_servers]
+    assert run([*arguments, "--raw", "raw.narrow"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert run([*arguments, "--raw", "raw.narrow:64"]) == 0
+    warnings = capsys.readouterr().err.splitlines()
+    assert "topic 'raw.narrow' has" in warnings[0]
+    assert "fewer than the 64 asked for" in warnings[0]
+    assert run([*arguments, "--partitions", "64"]) == 0
+    assert "--topic narrow.state.v1 --partitions 64" in capsys.readouterr().err
+
+
 def test_a_broker_that_is_not_there_is_an_error(capsys, monkeypatch):
     """A broker that is not there ends with 1 and one line."""
     monkeypatch.setattr(tap_command, "REQUEST_SECONDS", 0.5)
