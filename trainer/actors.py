@@ -2,6 +2,9 @@
 
 An actor that dies is started again and told what it knew: what was learned of answers is kept here, and the learner's
 weights are fetched after each of its steps; a batch of questions that died with a labeller is asked again elsewhere.
+What a labeller had used of its tokens and its time dies with it: the one in its place has a worker's share of the
+tokens, and the deadline, anew. Each death can so cost one share of `max_tokens_total` more; answers that were yielded
+are never paid again.
 """
 
 import os
@@ -15,8 +18,8 @@ import ray
 import structlog
 from ray.exceptions import RayActorError, RayTaskError
 
-from trainer.crew import Assignment, Floats, SimilarityWorker, State
-from trainer.errors import TrainerError
+from trainer.crew import BATCH_QUESTIONS, Assignment, Floats, SimilarityWorker, State
+from trainer.errors import LabellerError, TrainerError
 from trainer.knowledge import Match
 from trainer.labelling.base import Answer, Labeller, Question, SystemCard
 from trainer.learner import Learner, Mixture
@@ -25,7 +28,7 @@ from trainer.routing import EventSimilarity, Routing
 from trainer.signature import Runs
 
 _ATTEMPTS = 3
-_MIN_BATCH, _MAX_BATCH = 16, 512
+_LEAST_BATCH_QUESTIONS = 16
 _CLOSE_SECONDS = 10.0
 
 
@@ -78,6 +81,7 @@ class RayCrew:
         self._learner = self._new_learner()
         self._similarity = self._new_similarity()
         self._labellers: list[Any] = [self._new_labeller() for _ in range(assignment.labellers)]
+        self._last_resort: Labeller | None = None
 
     def route(self) -> tuple[dict[str, EventSimilarity], Routing]:
         """See `SimilarityWorker.route`."""
@@ -129,11 +133,12 @@ class RayCrew:
 
     def label(self, questions: Sequence[Question], card: SystemCard) -> Iterator[list[Answer]]:
         """Answers in batches as labellers finish; a batch whose actor died is given to a new one."""
-        size = min(_MAX_BATCH, max(_MIN_BATCH, -(-len(questions) // (4 * len(self._labellers)))))
+        size = min(BATCH_QUESTIONS, max(_LEAST_BATCH_QUESTIONS, -(-len(questions) // (4 * len(self._labellers)))))
         waiting = [(questions[start : start + size], 1) for start in range(0, len(questions), size)]
         waiting.reverse()
         working: dict[Any, tuple[int, Sequence[Question], int]] = {}
         idle = list(range(len(self._labellers)))
+        failure: LabellerError | None = None
         while waiting or working:
             while waiting and idle:
                 worker, (batch, attempt) = idle.pop(), waiting.pop()
@@ -141,17 +146,19 @@ class RayCrew:
             done, _ = ray.wait(list(working), num_returns=1)
             worker, batch, attempt = working.pop(done[0])
             try:
-                answers: list[Answer] = _result(done[0])
-            except RayActorError as error:
-                self._log.warning("labeller.died", attempt=attempt, error=str(error).splitlines()[0][:200])
-                self._labellers[worker] = self._new_labeller()
-                if attempt < _ATTEMPTS:
-                    waiting.append((batch, attempt + 1))
-                    idle.append(worker)
-                    continue
-                answers = self._assignment.make_labeller(1).label(batch, card)
+                answers = self._collect(done[0], worker, batch, card, attempt)
+            except LabellerError as error:
+                # The other workers' batches are paid: they are taken in before this ends the labelling.
+                failure = failure or error
+                waiting.clear()
+                continue
             idle.append(worker)
-            yield answers
+            if answers is not None:
+                yield answers
+            elif failure is None:
+                waiting.append((batch, attempt + 1))
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Close the knowledge base, end the actors, and Ray with them where this crew started it."""
@@ -165,6 +172,23 @@ class RayCrew:
             ray.kill(actor)
         if self._started:
             ray.shutdown()
+
+    def _collect(
+        self, reference: Any, worker: int, batch: Sequence[Question], card: SystemCard, attempt: int
+    ) -> list[Answer] | None:
+        """Answers of a batch; None where its actor died and it is to be asked again."""
+        try:
+            answers: list[Answer] = _result(reference)
+        except RayActorError as error:
+            self._log.warning("labeller.died", attempt=attempt, error=str(error).splitlines()[0][:200])
+            self._labellers[worker] = self._new_labeller()
+            if attempt < _ATTEMPTS:
+                return None
+            # In this process, by one labeller for all such batches, so that its share is one worker's in all.
+            if self._last_resort is None:
+                self._last_resort = self._assignment.make_labeller(self._assignment.labellers)
+            answers = self._last_resort.label(batch, card)
+        return answers
 
     def _on_similarity(self, method: str, *arguments: Any) -> Any:
         for attempt in range(1, _ATTEMPTS + 1):

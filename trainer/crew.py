@@ -21,6 +21,10 @@ from trainer.signature import Corpus, Runs
 Floats = npt.NDArray[np.float64]
 State = Mapping[str, npt.NDArray[np.float32]]
 
+BATCH_QUESTIONS = 64
+"""Most questions that a labeller is given at once: answers are kept batch by batch, so a run that is killed loses no
+more paid ones than these a worker. A labeller that makes more calls at once than this does not come to do so."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -124,7 +128,11 @@ class Crew(Protocol):
         ...
 
     def label(self, questions: Sequence[Question], card: SystemCard) -> Iterator[list[Answer]]:
-        """Answers in batches, as labellers finish; every question is answered, failures as abstentions."""
+        """Answers in batches, as labellers finish; every question is answered, failures as abstentions.
+
+        Raises:
+            LabellerError: a labeller is refused for good; the answers that came before it were yielded.
+        """
         ...
 
     def close(self) -> None:
@@ -162,5 +170,6 @@ class LocalCrew:
         self.close = self._similarity.close
 
     def label(self, questions: Sequence[Question], card: SystemCard) -> Iterator[list[Answer]]:
-        """Answers in one batch."""
-        yield self._labeller.label(questions, card)
+        """Answers in batches, in the order of the questions."""
+        for start in range(0, len(questions), BATCH_QUESTIONS):
+            yield self._labeller.label(questions[start : start + BATCH_QUESTIONS], card)
