@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from broker.errors import BrokerError
 from broker.registry import Registry
 from broker.stores import open_store
 from detector.artifact import unpack
-from detector.errors import ArtifactError, SpecMismatch, StoreError
+from detector.errors import ArtifactError, SpecMismatch
 from detector.stores import load_artifact
 from detector.system import SystemSpec
 from schemas.codec import encode
@@ -38,9 +38,10 @@ Swap = Callable[[str, ModelServing], Awaitable[None]]
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A pointer, and when to try it (again); monotonic seconds."""
+    """A pointer, the epoch of what names it, and when to try it (again) in monotonic seconds."""
 
     pointer: ModelPointer
+    epoch: int
     at: float = 0.0
 
 
@@ -62,7 +63,7 @@ class ModelWatcher:
         self._specs = {system.spec.name: system.spec for system in settings.systems}
         self._registry = Registry()
         self._wanted: dict[str, _Wanted] = {}
-        self._tried: dict[str, str] = {}
+        self._tried: dict[str, tuple[int, str]] = {}
         self._served: dict[str, ModelPointer] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -165,24 +166,32 @@ class ModelWatcher:
             )
             if pointer is None or pointer == self._served.get(system):
                 self._wanted.pop(system, None)
-            elif pointer.sha256 != self._tried.get(system):
-                self._wanted[system] = _Wanted(pointer)
+                continue
+            # An alias that is moved there once more asks for another try: what refused it may have been mended.
+            moved = self._registry.aliases.get((system, model.alias)) if model.version is None else None
+            epoch = pointer.epoch if moved is None else moved.epoch
+            if (epoch, pointer.sha256) == self._tried.get(system):
+                self._wanted.pop(system, None)
+            else:
+                self._wanted[system] = _Wanted(pointer, epoch)
 
     async def _load_wanted(self) -> None:
         for system, wanted in list(self._wanted.items()):
             if wanted.at <= time.monotonic():
                 del self._wanted[system]
-                await self._load(system, wanted.pointer)
+                await self._load(system, wanted)
 
-    async def _load(self, system: str, pointer: ModelPointer) -> None:
+    async def _load(self, system: str, wanted: _Wanted) -> None:
+        pointer = wanted.pointer
         try:
             serving = await asyncio.to_thread(self._verified, self._specs[system], pointer)
-        except StoreError as error:
-            self._wanted[system] = _Wanted(pointer, time.monotonic() + RETRY_SECONDS)
-            self._report(pointer, "unavailable", str(error))
+        except ArtifactError as error:
+            self._tried[system] = wanted.epoch, pointer.sha256
+            self._report(pointer, "refused", str(error))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a model, the old one serves on
-            self._tried[system] = pointer.sha256
-            self._report(pointer, "refused", str(error) or type(error).__name__)
+            # The store, or the device is full: nothing that was found out about the model, so it may pass.
+            self._wanted[system] = replace(wanted, at=time.monotonic() + RETRY_SECONDS)
+            self._report(pointer, "unavailable", str(error) or type(error).__name__)
         else:
             await self._swap(system, serving)
             self._tried.pop(system, None)
@@ -201,7 +210,12 @@ class ModelWatcher:
         settings = self._settings
         store = open_store(pointer.store, settings.kafka, settings.topics)
         files = load_artifact(store, pointer.sha256, settings.model.max_bytes)
-        model = unpack(files, pointer.sha256, settings.model.max_bytes, version=pointer.version)
+        try:
+            model = unpack(files, pointer.sha256, settings.model.max_bytes, version=pointer.version)
+        except ArtifactError:
+            raise
+        except Exception as error:  # the content is whole: reading it again would fail in the same way
+            raise ArtifactError(f"artifact must be readable, got {type(error).__name__}: {error}") from error
         if model.name != spec.name:
             raise ArtifactError(f"model must be of system {spec.name!r}, got one of {model.name!r}")
         if model.spec_fingerprint != spec.fingerprint():

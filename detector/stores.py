@@ -19,9 +19,6 @@ from detector.folders import MAX_BYTES
 from schemas.chunks import sha256_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# What fsspec's file systems raise: OSError for the network and rights, ImportError for a driver that is not installed,
-# ValueError for an address they cannot read.
-_TROUBLE = (OSError, ImportError, ValueError, RuntimeError)
 
 
 class BlobStore(Protocol):
@@ -70,8 +67,8 @@ class FolderStore:
         self.url = url
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except _TROUBLE as error:
-            raise StoreError(f"store must be a path or an fsspec URL, got {url!r}: {error}") from error
+        except Exception as error:  # each file system has errors of its own, which share no base
+            raise StoreError(f"store must be a path or an fsspec URL, got {url!r}: {_said(error)}") from error
         protocol = self._files.protocol
         self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
@@ -89,8 +86,10 @@ class FolderStore:
             else:
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.pipe_file(path, blob)  # object stores show an object when its upload is complete
-        except _TROUBLE as error:
-            raise StoreError(f"store {self.url} must be writable, got: {error}: check its rights and room") from error
+        except Exception as error:
+            raise StoreError(
+                f"store {self.url} must be writable, got: {_said(error)}: check its rights and room"
+            ) from error
         return sha256
 
     def get(self, sha256: str, max_bytes: int) -> bytes:
@@ -101,20 +100,26 @@ class FolderStore:
         """
         path = self._path(sha256)
         try:
-            size = int(self._files.info(path)["size"])
-            if size > max_bytes:
-                raise StoreError(f"blob {sha256[:12]} must be at most {max_bytes} bytes, got {size}: raise the limit")
-            blob: bytes = self._files.cat_file(path, start=0, end=size)
+            blob = self._read(path, sha256, max_bytes)
         except FileNotFoundError as error:
             raise StoreError(
                 f"store {self.url} must hold blob {sha256[:12]}, got none: check the store's URL or publish again"
             ) from error
-        except _TROUBLE as error:
+        except StoreError:
+            raise
+        except Exception as error:
             raise StoreError(
-                f"store {self.url} must be readable, got: {error}: check its address and rights"
+                f"store {self.url} must be readable, got: {_said(error)}: check its address and rights"
             ) from error
         if sha256_of(blob) != sha256:
             raise StoreError(f"blob {sha256[:12]} must hash to its name, got {sha256_of(blob)[:12]}: publish it again")
+        return blob
+
+    def _read(self, path: str, sha256: str, max_bytes: int) -> bytes:
+        size = int(self._files.info(path)["size"])
+        if size > max_bytes:
+            raise StoreError(f"blob {sha256[:12]} must be at most {max_bytes} bytes, got {size}: raise the limit")
+        blob: bytes = self._files.cat_file(path, start=0, end=size)
         return blob
 
     def _path(self, sha256: str) -> str:
@@ -166,6 +171,10 @@ def load_artifact(store: BlobStore, sha256: str, max_bytes: int = MAX_BYTES) -> 
     for name, entry in declared.items():
         files[name] = store.get(checked_sha256(entry.sha256), entry.bytes)
     return files
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _write_atomically(path: Path, blob: bytes) -> None:

@@ -93,6 +93,24 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("error", [type("NoCredentialsError", (Exception,), {}), KeyError, OSError, RuntimeError])
+def test_whatever_a_file_system_raises_is_trouble_of_the_store(monkeypatch, error):
+    """File systems raise what their drivers do, such as botocore's own errors: all of it may pass."""
+    store = FolderStore(f"memory://{uuid.uuid4().hex}")
+
+    def fail(*_, **__):
+        raise error
+
+    for name in ("info", "cat_file", "pipe_file"):
+        monkeypatch.setattr(store._files, name, fail, raising=True)
+    for call in (lambda: store.put(b"content"), lambda: store.get("0" * 64, LIMIT)):
+        with pytest.raises(StoreError, match=f"must be (read|writ)able, got: {error.__name__}"):
+            call()
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    with pytest.raises(StoreError, match="a path or an fsspec URL"):
+        FolderStore("s3://bucket/prefix")
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
