@@ -1,0 +1,103 @@
+"""Which models are refused for good, which are tried again, and what asks for another try."""
+
+from typing import Any
+
+import pytest
+
+import agent.models
+from agent.metrics import Metrics
+from agent.models import ModelWatcher
+from agent.serving import ModelServing
+from agent.settings import AgentSettings
+from detector.errors import ArtifactError, StoreError
+from detector.stores import save_artifact
+from detector.testing import SYSTEM, InMemoryBlobStore, tiny_files
+from schemas.codec import decode, encode
+from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
+
+
+class _Record:
+    """A record of the models topic."""
+
+    offset = 0
+
+    def __init__(self, record: ModelPointer | ModelAlias) -> None:
+        self.key, self.value = record.key.encode(), encode(record)
+
+
+class _Rig:
+    """A watcher that is fed by hand, over a store in memory."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.statuses: list[str] = []
+        self.swapped: list[ModelServing] = []
+        self.store = InMemoryBlobStore()
+        self.sha256 = save_artifact(self.store, tiny_files())
+        monkeypatch.setattr(agent.models, "open_store", lambda *_: self.store)
+        monkeypatch.setattr(agent.models, "RETRY_SECONDS", 0.0)
+
+        async def swap(_system: str, serving: ModelServing) -> None:
+            self.swapped.append(serving)
+
+        settings = AgentSettings(systems=[{"topics": ["raw"], "spec": SYSTEM}], device="cpu")
+        sink: Any = self
+        self.watcher = ModelWatcher(settings, sink, Metrics(), swap)
+
+    def send(self, records: list[Any]) -> None:
+        """Take a status, as the sink does."""
+        self.statuses += [decode(record.value, ModelStatus).result for record in records]
+
+    async def move(self, epoch: int) -> list[str]:
+        """Move the alias to the version, at an epoch; the statuses that came of it."""
+        common = {"system": SYSTEM.name, "version": 1, "sha256": self.sha256}
+        pointer = ModelPointer(**common, epoch=1, store="memory://", created_ms=1, labeller="heuristic", size_bytes=1)
+        alias = ModelAlias(**common, alias="champion", epoch=epoch, moved_ms=1)
+        self.statuses = []
+        self.watcher._fold({None: [_Record(pointer), _Record(alias)]})
+        await self.watcher._load_wanted()
+        return self.statuses
+
+
+async def test_a_refused_model_is_tried_again_when_its_alias_is_moved_there_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal holds while the same records are read again; a later move of the alias is another try."""
+    rig = _Rig(monkeypatch)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ArtifactError("too large for this agent")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.models, "load_artifact", refuse)
+        assert await rig.move(2) == ["refused"]
+    assert await rig.move(2) == []
+    assert await rig.move(3) == ["loaded"]
+    assert len(rig.swapped) == 1
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), RuntimeError("out of memory"), OSError("no route")])
+async def test_what_says_nothing_of_the_model_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A store that is away and a device that is full may pass; the model is not refused for them."""
+    rig = _Rig(monkeypatch)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.models, "ModelServing", fail)
+        assert await rig.move(2) == ["unavailable"]
+    await rig.watcher._load_wanted()
+    assert rig.statuses == ["unavailable", "loaded"]
+
+
+async def test_content_that_breaks_its_reader_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is what its hash says, so an error that nobody foresaw would come again: it is tried once."""
+    rig = _Rig(monkeypatch)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyError("tensor")
+
+    monkeypatch.setattr(agent.models, "unpack", fail)
+    assert await rig.move(2) == ["refused"]
+    await rig.watcher._load_wanted()
+    assert rig.statuses == ["refused"]
