@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import structlog
 
 from tests.trainer.chat_stub import GOOD, ChatStub, completion, error
 from trainer.errors import LabellerError
@@ -252,12 +253,14 @@ def test_answers_that_came_before_an_error_are_handed_over_and_the_next_call_rai
     """A key that is revoked after a hundred answers costs none of them; what was under way ends without noise."""
     with ChatStub(lambda number, _: completion(GOOD) if number <= 100 else error(401)) as stub:
         labeller = OpenAILabeller(OpenAISettings(base_url=stub.url, model="stub"))
-        answers = labeller.label([_question(f"g{n}") for n in range(120)], CARD)
+        with structlog.testing.capture_logs() as logs:
+            answers = labeller.label([_question(f"g{n}") for n in range(120)], CARD)
         asked = len(stub.requests)
         assert [answer.group for answer in answers] == [f"g{n}" for n in range(120)]
         assert sum(answer.label == "anomalous" and bool(answer.prompt_hash) for answer in answers) == 100
         assert sum(answer.label == "abstain" and not answer.prompt_hash for answer in answers) == 20
         assert 100 < asked < 120
+        assert [entry["event"] for entry in logs] == ["labeller.failed"]
         for _ in range(2):
             with pytest.raises(LabellerError, match=r"got 401 from"):
                 labeller.label([_question("later")], CARD)

@@ -151,8 +151,9 @@ class OpenAILabeller:
             return Answer(question.group, "abstain", 0.0, reason=spent.reason, giver=self.name, tokens=tokens)
         except LabellerError as error:
             # Kept, not raised: calls under way may still bring answers, and answers at hand are paid.
-            self._failure = self._failure or error
-            self._log.warning("labeller.failed", error=str(error))
+            if self._failure is None:
+                self._failure = error
+                self._log.warning("labeller.failed", error=str(error))
             return Answer(question.group, "abstain", 0.0, reason=str(error), giver=self.name, tokens=tokens)
         self._log.warning("labeller.unreadable_answer", group=question.group)
         return Answer(
