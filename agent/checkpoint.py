@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from agent.errors import AgentError, LostState
+from agent.errors import AgentError, LostState, SnapshotTooLarge
 from agent.metrics import Metrics
 from agent.partition import Partition, Run
 from agent.pipeline import PartitionPipeline, SystemPipeline
@@ -32,6 +32,7 @@ ACKNOWLEDGE_SECONDS = 30.0
 WRITE_SECONDS = 60.0
 COMMIT_SECONDS = 30.0
 RESTORE_SECONDS = 300.0
+PROGRESS_SECONDS = 20.0  # asks the consumer's own loop, no broker
 RESTORES_AT_ONCE = 8
 
 
@@ -146,10 +147,15 @@ class Checkpointer:
         self._drop()
 
     async def progress(self) -> dict[Any, Fetched]:
-        """How far the partitions have been fetched."""
+        """How far the partitions have been fetched.
+
+        Raises:
+            TimeoutError: the consumer's loop does not answer.
+        """
         if self._thread is None or not self.partitions:
             return {}
-        return await self._thread.progress(list(self.partitions))
+        async with asyncio.timeout(PROGRESS_SECONDS):
+            return await self._thread.progress(list(self.partitions))
 
     def observe(self) -> None:
         """Bring `checkpoint_age_seconds` up to date."""
@@ -169,7 +175,12 @@ class Checkpointer:
             if not partitions or self._thread is None:
                 return True
             started = time.monotonic()
-            fetched = await self._thread.progress([partition.name for partition in partitions])
+            try:
+                fetched = await self.progress()
+            except TimeoutError:
+                self._log.error("consumer does not answer, no checkpoint is made", seconds=PROGRESS_SECONDS)
+                self._metrics.checkpoints.labels("failed").inc()
+                return False
             prepared = await asyncio.gather(*(self._prepare(one, fetched.get(one.name)) for one in partitions))
             ready = [one for one in prepared if one is not None and one.partition.alive]
             committed = not ready or await self._commit(self._thread, ready)
@@ -191,6 +202,10 @@ class Checkpointer:
                 stored = await self._store.write(topic, number, body, self._generation, partition.garbage)
         except TimeoutError:
             self._log.warning("snapshot is not acknowledged", partition=str(partition.name))
+            return None
+        except SnapshotTooLarge as error:
+            # The agent goes on: the windows may close, and ending it now would only read the same lines again.
+            self._log.error("no checkpoint is made", partition=str(partition.name), error=str(error))
             return None
         return _Prepared(partition, position, changes, stored)
 

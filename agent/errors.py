@@ -3,6 +3,9 @@
 AgentError              the agent cannot go on
 ├── LostState           the snapshot that a committed position names cannot be had
 ├── BatchLost           the transport skipped a fetched batch; going on would lose its lines
+├── PositionLost        the log is no longer what it was where the agent reads it
+├── UnreadableRecord    neither of our Kafka clients gets past a record
+├── SnapshotTooLarge    open windows take more room than a restart would read back
 └── OutputTooLarge      the broker refuses a record of ours as too large
 """
 
@@ -17,6 +20,18 @@ class LostState(AgentError):
 
 class BatchLost(AgentError):
     """A fetched batch did not arrive in order; the agent has to start again from its checkpoint."""
+
+
+class PositionLost(AgentError):
+    """The log is no longer what it was at a partition's position; the agent has to start again from its checkpoint."""
+
+
+class UnreadableRecord(AgentError):
+    """Neither of our Kafka clients gets past a record; the message says where it is."""
+
+
+class SnapshotTooLarge(AgentError):
+    """The open windows of a partition take more room than a restart would read back; no checkpoint is made of them."""
 
 
 class OutputTooLarge(AgentError):

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agent.errors import BatchLost
+from agent.errors import BatchLost, PositionLost
 from agent.metrics import Metrics
 from agent.pipeline import Output, PartitionPipeline
 from agent.sinks import Outgoing, Sink, encode_output
@@ -78,6 +78,7 @@ class Partition:
 
         Raises:
             BatchLost: a batch before it did not arrive.
+            PositionLost: it begins before the position, which within an epoch only a log that was replaced can do.
         """
         if not self.alive or batch.epoch != self._epoch:
             return
@@ -136,6 +137,11 @@ class Partition:
             raise BatchLost(
                 f"batch {self._serial + 1} of {self.name} must come next, got {batch.serial}: "
                 "the agent starts again from its checkpoint"
+            )
+        if batch.records[0].offset < self.pipeline.position:
+            raise PositionLost(
+                f"next record of {self.name.topic}/{self.name.partition} must be at {self.pipeline.position} or later, "
+                f"got {batch.records[0].offset}: was the topic recreated? The agent starts again from its checkpoint"
             )
         output = self.pipeline.process(batch.records)
         self._serial = batch.serial

@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from agent.errors import AgentError, LostState
+from agent.errors import AgentError, LostState, SnapshotTooLarge
 from agent.sinks import Outgoing, Sink
 from broker.settings import KafkaSettings
 from schemas.chunks import Assembler, cut, parse_key, sha256_of
@@ -51,8 +51,16 @@ class SnapshotStore:
             body: the snapshot, not compressed.
             generation: of the consumer group.
             keys: is filled with the keys before anything is written, so that a cancelled write can be cleaned up.
+
+        Raises:
+            SnapshotTooLarge: `read` would not take it back; nothing is written.
         """
-        blob = await asyncio.to_thread(zlib.compress, body, 1)
+        blob = await asyncio.to_thread(zlib.compress, body, 1) if len(body) <= MAX_BYTES else b""
+        if max(len(body), len(blob)) > MAX_BYTES:
+            raise SnapshotTooLarge(
+                f"snapshot of {topic}/{partition} must be at most {MAX_BYTES} bytes, got {max(len(body), len(blob))}: "
+                "shorten the windows or lower their limits, or spread the lines over more partitions"
+            )
         prefix = f"{self._group}/{topic}/{partition}/{uuid.uuid4().hex[:16]}/"
         records = [
             Outgoing(self._topic, (prefix + key).encode(), chunk, partition=partition) for key, chunk in cut(blob)

@@ -9,6 +9,7 @@ import structlog
 from aiokafka.errors import IllegalStateError
 
 from agent.checkpoint import Checkpointer, every
+from agent.errors import AgentError
 from agent.health import Health, HealthServer, Progress
 from agent.metrics import Metrics
 from agent.models import ModelWatcher
@@ -57,10 +58,9 @@ class Worker:
         self.models = ModelWatcher(settings, self._sink, self.metrics, self._swap)
         self._progress = Progress(settings.http.stalled_seconds)
         self._live = Health(ok=True, detail={})
+        self._ticked_at: float | None = None
         self._assigned = False
-        self._server = HealthServer(
-            settings.http.host, settings.http.port, self.metrics, lambda: self._live, self._ready
-        )
+        self._server = HealthServer(settings.http.host, settings.http.port, self.metrics, self._alive, self._ready)
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger(__name__)
 
@@ -81,6 +81,7 @@ class Worker:
         await self._sink.start()
         await self._load_templates()
         await self.models.start()
+        self._ticked_at = time.monotonic()
         for seconds, action in (
             (settings.checkpoint_seconds, self.checkpointer.checkpoint),
             (CLOCK_SECONDS, self._tick),
@@ -135,6 +136,8 @@ class Worker:
             await self._sink.room()
         except asyncio.CancelledError:
             raise
+        except AgentError as error:
+            self.fail(error)  # its message says it all, and is logged when the agent ends
         except Exception as error:  # noqa: BLE001
             self._log.exception("a batch cannot be processed", partition=str(tp))
             self.fail(error)
@@ -164,6 +167,8 @@ class Worker:
             await loop
         except asyncio.CancelledError:
             raise
+        except AgentError as error:
+            self.fail(error)
         except Exception as error:  # noqa: BLE001
             self._log.exception("a background task has failed")
             self.fail(error)
@@ -190,6 +195,7 @@ class Worker:
             self.metrics.templates.labels(name, "learned").set(len(system.catalogue))
         self.models.observe()
         self.checkpointer.observe()
+        self._ticked_at = time.monotonic()
 
     def _idle(self, partition: Partition, fetched: Fetched) -> bool:
         seconds = idle_seconds(partition.pipeline.system.spec.window)
@@ -213,6 +219,15 @@ class Worker:
         watermark_ms = partition.pipeline.watermark_ms
         if watermark_ms is not None:
             self.metrics.watermark_delay.labels(*labels).set(time.time() - watermark_ms / 1000)
+
+    def _alive(self) -> Health:
+        """What the last tick found, unless it was too long ago: then something that it waits for does not answer."""
+        if self._ticked_at is None:
+            return self._live
+        still = time.monotonic() - self._ticked_at
+        if still < CLOCK_SECONDS + self.settings.http.stalled_seconds:
+            return self._live
+        return Health(ok=False, detail={**self._live.detail, "seconds_without_tick": round(still, 1)})
 
     def _ready(self) -> Health:
         models = {name: pipeline.serving.reference.version for name, pipeline in self.systems.items()}

@@ -9,7 +9,7 @@ from faust.types import TP
 
 import agent.checkpoint
 from agent.checkpoint import Checkpointer
-from agent.errors import BatchLost, LostState
+from agent.errors import BatchLost, LostState, PositionLost, SnapshotTooLarge
 from agent.metrics import Metrics
 from agent.pipeline import InputRecord, SystemPipeline
 from agent.serving import BaselineServing
@@ -245,6 +245,16 @@ async def test_a_batch_of_an_older_epoch_is_ignored_and_a_gap_is_an_error() -> N
     assert partition.pipeline.position == 2
 
 
+async def test_a_batch_below_the_position_is_an_error() -> None:
+    """Within an epoch offsets rise; one that falls is of another log, and skipping it would lose its lines."""
+    rig = _Rig()
+    await rig.restore()
+    await rig.take(LINES[5:8])
+    with pytest.raises(PositionLost, match="raw/0 must be at 8 or later, got 2"):
+        await rig.take(LINES[2:4], serial=2)
+    assert rig.checkpointer.partitions[NAME].pipeline.position == 8
+
+
 async def test_release_is_bounded_and_leaves_no_commit_behind() -> None:
     """Revoked partitions are checkpointed if that is possible in time; afterwards nothing of them can be committed."""
     rig = _Rig()
@@ -258,6 +268,43 @@ async def test_release_is_bounded_and_leaves_no_commit_behind() -> None:
     assert (rig.thread.committed, rig.checkpointer.partitions, partition.alive) == ([], {}, False)
     await partition.take(Batch(rig.thread.epoch, 2, LINES[1:2]))
     assert partition.pipeline.position == 1
+
+
+async def test_a_consumer_that_does_not_answer_is_a_failed_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer loop that hangs holds no checkpoint for ever; once it answers, the next one is made."""
+    monkeypatch.setattr(agent.checkpoint, "PROGRESS_SECONDS", 0.05)
+    rig = _Rig()
+    await rig.restore()
+    answers = asyncio.Event()
+    progress = rig.thread.progress
+
+    async def hang(names: list[Any]) -> dict[Any, Fetched]:
+        await answers.wait()
+        return await progress(names)
+
+    monkeypatch.setattr(rig.thread, "progress", hang)
+    assert not await asyncio.wait_for(rig.checkpointer.checkpoint(), 30)
+    assert b'checkpoints_total{result="failed"} 1.0' in rig.checkpointer._metrics.exposition()
+    answers.set()
+    assert await rig.checkpointer.checkpoint()
+
+
+async def test_a_snapshot_that_is_too_large_is_a_failed_checkpoint() -> None:
+    """The agent serves on; the position stays where it is until the windows fit."""
+    rig = _Rig()
+    await rig.restore()
+    await rig.take(LINES[:3])
+    write = rig.store.write
+
+    async def refuse(*_: Any) -> Stored:
+        raise SnapshotTooLarge("snapshot must be small")
+
+    rig.store.write = refuse  # type: ignore[method-assign]
+    assert not await rig.checkpointer.checkpoint()
+    assert rig.thread.committed == []
+    rig.store.write = write  # type: ignore[method-assign]
+    assert await rig.checkpointer.checkpoint()
+    assert rig.thread.place.committed == 3
 
 
 async def test_a_checkpoint_that_release_cancels_ends_nothing_else() -> None:

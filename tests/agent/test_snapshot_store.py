@@ -1,10 +1,12 @@
 """Snapshots on a topic: whole or not at all."""
 
+import random
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from agent.errors import LostState
+import agent.snapshot_store
+from agent.errors import LostState, SnapshotTooLarge
 from agent.metrics import Metrics
 from agent.sinks import Sink
 from agent.snapshot_store import SnapshotStore
@@ -79,3 +81,18 @@ async def test_superseded_snapshots_are_tombstoned(kafka: KafkaSettings, sink: S
     store.forget(0, stored.keys)
     await sink.stop()
     assert [message.key() for message in read_topic(kafka, "state4") if message.value() is None] == list(stored.keys)
+
+
+async def test_what_could_not_be_read_back_is_not_written(
+    kafka: KafkaSettings, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot of exactly the limit is read back; one above it, compressed or not, is refused unwritten."""
+    monkeypatch.setattr(agent.snapshot_store, "MAX_BYTES", 1_000)
+    store = SnapshotStore(kafka, "state3", "group", sink)
+    keys: list[bytes] = []
+    for body in (b"x" * 1_001, random.Random(0).randbytes(1_000)):
+        with pytest.raises(SnapshotTooLarge, match="raw/0 must be at most 1000 bytes, got 10"):
+            await store.write("raw", 0, body, 1, keys)
+    assert keys == []
+    stored = await store.write("raw", 0, b"x" * 1_000, 1, keys)
+    assert (await store.read("raw", 0, stored.name))[1] == b"x" * 1_000
