@@ -4,14 +4,31 @@ import logging
 import sys
 import threading
 import time
+from io import TextIOBase
 from types import TracebackType
 from typing import Self, TextIO
 
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 LOG_SECONDS = 10.0
+
+
+class _AboveBars(TextIOBase):
+    """A stream for a log handler: whole lines, printed by the console that draws the bars.
+
+    Rich's own stand-in for standard error breaks lines at the width of the terminal, and a pattern in them with it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str, /) -> int:
+        """Print lines."""
+        self._console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+        return len(text)
 
 
 class BarProgress:
@@ -30,13 +47,12 @@ class BarProgress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        before = sys.stderr
-        self._bars.start()
-        # Rich now stands in for standard error, but log handlers hold the real one and would write into the bars.
+        # Log handlers hold standard error itself and would write into the bars.
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
-                self._handlers.append((handler, before))
-                handler.setStream(sys.stderr)
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+                self._handlers.append((handler, handler.stream))
+                handler.setStream(_AboveBars(self._bars.console))
+        self._bars.start()
         return self
 
     def __exit__(
@@ -44,10 +60,10 @@ class BarProgress:
     ) -> None:
         if error is None:
             self._end_stage()
+        self._bars.stop()
         for handler, stream in self._handlers:
             handler.setStream(stream)
         self._handlers.clear()
-        self._bars.stop()
 
     def stage(self, name: str, total: int | None = None) -> None:
         """End the last bar and begin one."""

@@ -175,7 +175,7 @@ def _summary(report: "TrainingReport") -> list[str]:
         f"{counts['templates']} templates, {counts['unreadable_lines']} lines unreadable",
         "labeller": f"{report.labeller}: {counts['answers_asked']} asked, {counts['answers_remembered']} remembered, "
         f"{metrics['anomalous_answers']:.0f} anomalous, {metrics['abstentions']:.0f} abstentions",
-        "source model": "not known: too few answers to judge it by"
+        "source model": "not known: it takes normal and anomalous answers, on general windows too"
         if ready is None
         else _agreement(metrics, "readiness", ready, metrics["readiness_answers"], "answers on general windows"),
         "model": _agreement(

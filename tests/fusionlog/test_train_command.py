@@ -229,9 +229,9 @@ def test_log_lines_are_printed_above_the_bars(monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     with BarProgress(Console(file=terminal, force_terminal=True, width=80)) as progress:
         progress.stage("source: windows", 100)
-        logging.getLogger("x").warning("lines left out")
+        logging.getLogger("x").warning("lines left out %s", "for a reason " * 20)
     logging.getLogger("x").warning("afterwards")
-    assert "lines left out" in terminal.getvalue()
+    assert "lines left out " + "for a reason " * 20 in terminal.getvalue()
     assert real.getvalue() == "afterwards\n"
 
 
