@@ -15,17 +15,19 @@ from typing import Any, TypeVar
 import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
+from agent.errors import AgentError, PositionLost
 from agent.pipeline import RawRecord
 from broker.settings import KafkaSettings
 
 BATCH_RECORDS = 4_000  # a batch keeps the worker thread for about a tenth of a second
 FETCH_WAIT_MS = 500
 BUSY_SLEEP_SECONDS = 0.02
+FAILED_SLEEP_SECONDS = 1.0
 MAX_POLL_SECONDS = 600
 REBALANCE_SECONDS = 60
 
@@ -107,7 +109,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             group_instance_id=group.instance_id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # a position out of the log is an error: moving it would lose lines silently
             isolation_level="read_committed",
             max_poll_records=BATCH_RECORDS,
             max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
@@ -124,7 +126,12 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> Any:
-        found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        try:
+            found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            if not self.consumer.flow_active:
+                return {}  # of a position that restoring is about to replace
+            raise _position_lost(error) from error
         # No await between the draining above and the numbering here: a seek cannot fall between the two.
         return {tp: [self._numbered(TP(*tp), records)] for tp, records in found.items() if records}
 
@@ -238,7 +245,13 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's signature
         """Batches of the next fetch, each as one message."""
-        records, _ = await self._wait_next_records(timeout)
+        try:
+            records, _ = await self._wait_next_records(timeout)
+        except AgentError as error:
+            # Raised from here, Faust would log it with its stack, twice; this way the message is one line.
+            self.transport.application.fail(error)
+            await self.sleep(FAILED_SLEEP_SECONDS)
+            return
         if records is None or self.should_stop:
             return
         for key, batches in records.items():
@@ -276,7 +289,8 @@ class BatchTransport(Transport):  # type: ignore[misc]
     Args:
         url, app: Faust's own.
         group: how to join the group.
-        application: restores partitions (`restore`) and checkpoints before they go (`release`).
+        application: restores partitions (`restore`), checkpoints before they go (`release`), and ends the agent
+            (`fail`).
     """
 
     Consumer = BatchConsumer
@@ -324,6 +338,17 @@ def _message(tp: TP, batch: Batch, generation: int) -> Any:
         0,
         tp,
         generation_id=generation,
+    )
+
+
+def _position_lost(error: KafkaError) -> PositionLost:
+    """What to say of aiokafka's errors: `OffsetOutOfRangeError({partition: offset})`, `NoOffset…Error(partition)`."""
+    found = error.args[0]
+    positions = found if isinstance(found, dict) else {found: "none"}
+    where = ", ".join(f"{position} of {tp.topic}/{tp.partition}" for tp, position in positions.items())
+    return PositionLost(
+        f"position {where} must be in the log, got out of range: retention deleted what was not yet read, or the topic "
+        "was cut or recreated. The agent starts again from its checkpoint, and then says what is lost"
     )
 
 
