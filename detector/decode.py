@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from detector.errors import DecodeError
-from detector.layouts import find_keys, has_own_key, key_pattern_of, layout_of
+from detector.layouts import find_keys, has_own_key, key_pattern_of, layout_of, names_keys
 from detector.system import SystemSpec
 from detector.times import TimeReader, number_ms, time_reader
 
@@ -41,7 +41,8 @@ class LineReader:
     """Reads the records of a system.
 
     Keys come from `key_field`, then from the layout's own place, then from the key pattern; all of them count. A
-    `key_pattern` of the system takes the place of what its layout would look for.
+    `key_pattern` of the system takes the place of what its layout would look for. Where nothing names a key, tumbling
+    and counting windows take every line of a partition, under the system's name; a session without a key has no end.
     """
 
     def __init__(self, spec: SystemSpec) -> None:
@@ -49,6 +50,7 @@ class LineReader:
         self._lay = layout_of(spec)
         self._own_key = has_own_key(spec)
         self._key_pattern = key_pattern_of(spec)
+        self._only_key = () if spec.window.kind == "session" or names_keys(spec) else (spec.name,)
         named = spec.time_format if spec.layout != "custom" else None
         self._read_time: TimeReader = time_reader(named)
         self._read_any_time: TimeReader = time_reader(None)
@@ -134,7 +136,7 @@ class LineReader:
         if self._key_pattern is not None:
             found.extend(find_keys(self._key_pattern, laid.searchable))
         distinct = tuple(dict.fromkeys(key[:KEY_CHARACTERS] for key in found if key))
-        return Line(laid.message, time_ms, distinct[:KEYS_PER_LINE], cut)
+        return Line(laid.message, time_ms, distinct[:KEYS_PER_LINE] or self._only_key, cut)
 
 
 def _text(body: bytes) -> str:

@@ -75,6 +75,16 @@ def has_own_key(spec: SystemSpec) -> bool:
     return spec.layout == "custom" or spec.key_pattern is None
 
 
+def names_keys(spec: SystemSpec) -> bool:
+    """Whether anything says where a line's key stands: the settings or the layout."""
+    if spec.key_field is not None or key_pattern_of(spec) is not None:
+        return True
+    if spec.layout == "custom":
+        assert spec.line_pattern is not None
+        return "key" in re.compile(spec.line_pattern).groupindex
+    return spec.layout == "loghub-bgl"
+
+
 def find_keys(pattern: re.Pattern[str], text: str) -> Sequence[str]:
     """Every key in a text, in order: the pattern's group 1, or all of it."""
     if pattern.groups == 0:

@@ -228,8 +228,8 @@ class _Builder:
         return (
             f"{system} must have lines that name a key, got {self._keyless} readable lines that name no key: give "
             f"{option}key-pattern, a regular expression that finds the key in a line (spec.key_pattern; key_field for "
-            f"JSON). Where lines have no key, {option}key-pattern ' ' (the blank in every line) and "
-            f"{option}window-kind tumbling or count put all lines of a partition into one row of windows"
+            f"JSON), or where lines have no key {option}window-kind tumbling or count, which then take all lines of a "
+            "partition"
         )
 
     def _begin(self, line: AnyLine) -> _Partition:

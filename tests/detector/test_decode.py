@@ -195,3 +195,22 @@ def test_any_json_value_in_any_field_is_survived(value):
     line = read(body, key_field="key")
     assert line.text == "m"
     assert 0 <= line.event_time_ms <= 253_402_300_799_999
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"window": {"kind": "tumbling"}}, ("hosts",)),
+        ({"window": {"kind": "count"}}, ("hosts",)),
+        ({"window": {"kind": "session"}}, ()),
+        ({"window": {"kind": "tumbling"}, "key_pattern": r"job=(\w+)"}, ()),
+        ({"window": {"kind": "tumbling"}, "key_field": "pod"}, ()),
+        ({"window": {"kind": "tumbling"}, "layout": "loghub-bgl"}, ()),
+        ({"window": {"kind": "count"}, "layout": "custom", "line_pattern": r"(?P<message>.*)"}, ("hosts",)),
+        ({"window": {"kind": "count"}, "layout": "custom", "line_pattern": r"(?P<key>x?)(?P<message>.*)"}, ()),
+    ],
+)
+def test_a_system_without_keys_has_one_where_windows_end_by_themselves(changes, keys):
+    """Tumbling and counting windows take all lines of a partition, unless something says where keys stand."""
+    spec = SystemSpec.model_validate({"name": "hosts", **changes})
+    assert LineReader(spec).read(b"eth0 is down", 0).keys == keys

@@ -225,9 +225,9 @@ def test_a_source_without_keys_is_told_its_own_options():
 
 
 @pytest.mark.parametrize("kind", ["tumbling", "count"])
-def test_lines_without_keys_form_windows_by_the_blank_in_them(kind):
+def test_lines_of_a_system_without_keys_form_windows(kind):
     """What the error advises where there are no keys: one row of windows for a partition."""
-    spec = SystemSpec(name="syslog", key_pattern=" ", window=WindowSpec(kind=kind, max_lines=10))
+    spec = SystemSpec(name="syslog", window=WindowSpec(kind=kind, max_lines=10))
     lines = [TargetLine(b"disk %d is full" % number, 0, "raw", 0, number) for number in range(30)]
     corpus = build_corpus(lines, spec, parser_of(lines, spec))
     assert (corpus.windows, corpus.keyless_lines) == (3, 0)
