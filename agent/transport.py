@@ -17,11 +17,14 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
+from confluent_kafka import KafkaException
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
-from agent.errors import AgentError, PositionLost
+from agent.errors import AgentError, PositionLost, UnreadableRecord
 from agent.pipeline import RawRecord
+from agent.plain_reading import read_plainly, stuck_partitions
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 
 BATCH_RECORDS = 4_000  # a batch keeps the worker thread for about a tenth of a second
@@ -95,10 +98,12 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
 
     logger = _FAUST_LOG
     _serials: dict[TP, tuple[int, int]]
+    _positions: dict[TP, int]  # behind what was numbered
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._serials = {}
+        self._positions = {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         group: GroupSettings = transport.group
@@ -132,12 +137,48 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             if not self.consumer.flow_active:
                 return {}  # of a position that restoring is about to replace
             raise _position_lost(error) from error
+        except UnicodeDecodeError:
+            return await self._fetch_plainly(consumer)
         # No await between the draining above and the numbering here: a seek cannot fall between the two.
         return {tp: [self._numbered(TP(*tp), records)] for tp, records in found.items() if records}
+
+    async def _fetch_plainly(self, consumer: Any) -> Any:
+        """A batch read by another client where aiokafka cannot read on: a header name is not UTF-8."""
+        stuck = [TP(*tp) for tp in stuck_partitions(consumer._fetcher)]  # noqa: SLF001
+        # What was drained of other partitions in the same call is gone, though their positions moved: read it again.
+        assigned = consumer.assignment()
+        for tp, position in self._positions.items():
+            if _aiokafka(tp) in assigned:
+                consumer.seek(_aiokafka(tp), position)
+        if not stuck or stuck[0] not in self._positions:
+            raise UnreadableRecord(
+                f"records from {self._positions} on must have header names in UTF-8, got one that has not: "
+                "stop its producer and move the group's position behind it"
+            )
+        tp = stuck[0]
+        epoch, position = self.epoch(tp), self._positions[tp]
+        _FAUST_LOG.warning(
+            "header name is not UTF-8 at or behind offset %s of %s/%s; its record's headers are left out",
+            position,
+            tp.topic,
+            tp.partition,
+        )
+        kafka: KafkaSettings = self.transport.group.kafka
+        try:
+            records: Any = await asyncio.to_thread(read_plainly, kafka, tp.topic, tp.partition, position, BATCH_RECORDS)
+        except KafkaException as error:
+            _FAUST_LOG.warning("records cannot be read, trying again: %s", error)
+            return {}
+        # A seek or a rebalance may have come between.
+        if not records or self.epoch(tp) != epoch or _aiokafka(tp) not in consumer.assignment():
+            return {}
+        consumer.seek(_aiokafka(tp), records[-1].offset + 1)
+        return {tp: [self._numbered(tp, records)]}
 
     def _numbered(self, tp: TP, records: Sequence[RawRecord]) -> Batch:
         epoch, serial = self._serials.get(tp, (0, 0))
         self._serials[tp] = (epoch, serial + 1)
+        self._positions[tp] = records[-1].offset + 1
         return Batch(epoch, serial + 1, records)
 
     async def on_thread_stop(self) -> None:
@@ -186,6 +227,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             consumer.seek(_aiokafka(tp), position)
             epochs[tp] = self._serials.get(tp, (0, 0))[0] + 1
             self._serials[tp] = (epochs[tp], 0)
+            self._positions[tp] = position
         return consumer._coordinator.generation, epochs  # noqa: SLF001
 
     async def commit_named(self, commits: Mapping[TP, tuple[int, str]], generation: int) -> None:
@@ -247,7 +289,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         """Batches of the next fetch, each as one message."""
         try:
             records, _ = await self._wait_next_records(timeout)
-        except AgentError as error:
+        except (AgentError, BrokerError) as error:
             # Raised from here, Faust would log it with its stack, twice; this way the message is one line.
             self.transport.application.fail(error)
             await self.sleep(FAILED_SLEEP_SECONDS)
@@ -329,7 +371,7 @@ def _message(tp: TP, batch: Batch, generation: int) -> Any:
         tp.partition,
         last.offset,
         (last.timestamp or 0) / 1000,
-        last.timestamp_type,
+        0,
         (),
         None,
         batch,

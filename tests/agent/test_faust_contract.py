@@ -6,7 +6,7 @@ from importlib.metadata import version
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 from faust.app.base import App, BootStrategy
@@ -87,6 +87,14 @@ def test_the_places_that_call_us_are_where_they_were() -> None:
     assert "if self.conf.stream_wait_empty" in inspect.getsource(App._consumer_wait_empty)
     assert "if not self.consumer.flow_active:" in inspect.getsource(AIOKafkaConsumerThread._fetch_records)
     assert "_should_enable_kafka_producer" in inspect.getsource(BootStrategy.kafka_producer)
+
+
+def test_a_record_that_aiokafka_cannot_read_closes_a_generator() -> None:
+    """By that a partition is known that it cannot go on with; what it drained before of others is dropped."""
+    assert inspect.isgeneratorfunction(PartitionRecords._unpack_records)
+    assert "self._records_iterator = self._unpack_records()" in inspect.getsource(PartitionRecords.__init__)
+    assert "self._partition_records = partition_records" in inspect.getsource(FetchResult.__init__)
+    assert "del self._records[tp]" in inspect.getsource(Fetcher.seek_to)
 
 
 def test_the_message_carries_what_it_is_built_with() -> None:

@@ -1,11 +1,16 @@
 """What the agent does with records it cannot read, on real input paths."""
 
+import asyncio
 import hashlib
 import random
+import struct
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
 from detector.testing import NORMAL_LINES, tiny_files
@@ -43,6 +48,59 @@ def test_poison_goes_to_the_dead_letters_while_good_lines_flow(bench: Bench, tmp
     }
     assert windowed | dead.keys() == {place for place, value in raw.items() if value != b"the end"}
     assert 'fusionlog_dlq_records_total{reason="bad_json",system="orders"}' in metrics
+
+
+async def produce_foreign_headers(bench: Bench, values: list[bytes]) -> None:
+    """Write records to partition 0, each in its own batch, with a header name that is not UTF-8."""
+    producer = AIOKafkaProducer(**bench.kafka.aiokafka())
+    await producer.start()
+    try:
+        for value in values:
+            batch = producer.create_batch()
+            batch.append(timestamp=START_MS, key=None, value=value, headers=[("AB", b"x")])
+            batch.close()
+            build = batch._build
+
+            def altered(batch: Any = batch, build: Any = build) -> bytes:
+                build()
+                data = bytearray(batch._buffer)
+                at = data.rindex(b"AB")
+                data[at : at + 2] = b"\xff\xfe"
+                struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
+                batch._buffer = bytes(data)
+                return batch._buffer
+
+            batch._build = altered
+            await producer.send_batch(batch, bench.raw, partition=0)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+def test_a_header_name_that_is_not_utf8_costs_the_headers_only(bench: Bench, tmp_path: Path) -> None:
+    """Such records are lines like others; what was fetched of the other partition with them is not lost."""
+    bench.publish(tiny_files(), 1)
+    lines = [
+        (number % 2, NORMAL_LINES[number % 4].replace("17", str(number)).encode(), START_MS) for number in range(40)
+    ]
+    bench.produce(lines[:20])
+    foreign = [b"order=99 received from 10.0.0.7", b"\xff", *([b"order=98 packed"] * 30)]
+    asyncio.run(produce_foreign_headers(bench, foreign))
+    bench.produce([*lines[20:], *((partition, b"the end", START_MS + 10_000_000) for partition in range(2))])
+    with AgentProcess(bench, tmp_path) as agent:
+        wait_until(bench.all_committed, "everything committed")
+        asyncio.run(produce_foreign_headers(bench, [b"the very end"]))
+        wait_until(bench.all_committed, "one more committed")
+        assert agent.terminate() == 0, agent.log
+        assert "header name is not UTF-8" in agent.log
+        assert "Traceback" not in agent.log
+    windowed = sorted(
+        (record["partition"], offset) for record in bench.records(bench.topics.windows) for offset in record["offsets"]
+    )
+    assert windowed == [(0, at) for at in range(52) if at != 11] + [(1, at) for at in range(20)]
+    (message,) = bench.read(bench.topics.dlq)
+    letter = DeadLetter.from_headers(message.headers())
+    assert (letter.offset, letter.reason, message.value()) == (11, "undecodable", b"\xff")
 
 
 @pytest.mark.kafka
