@@ -144,6 +144,8 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
 
     async def _fetch_plainly(self, consumer: Any) -> Any:
         """A batch read by another client where aiokafka cannot read on: a header name is not UTF-8."""
+        if not self.consumer.flow_active:
+            return {}  # every partition is about to be restored and sought
         stuck = [TP(*tp) for tp in stuck_partitions(consumer._fetcher)]  # noqa: SLF001
         # What was drained of other partitions in the same call is gone, though their positions moved: read it again.
         assigned = consumer.assignment()
@@ -169,8 +171,9 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
         except KafkaException as error:
             _FAUST_LOG.warning("records cannot be read, trying again: %s", error)
             return {}
-        # A seek or a rebalance may have come between.
-        if not records or self.epoch(tp) != epoch or _aiokafka(tp) not in consumer.assignment():
+        # A seek, a rebalance or another fetch may have come between.
+        moved = (self.epoch(tp), self._positions[tp]) != (epoch, position)
+        if not records or moved or _aiokafka(tp) not in consumer.assignment():
             return {}
         consumer.seek(_aiokafka(tp), records[-1].offset + 1)
         return {tp: [self._numbered(tp, records)]}
