@@ -4,7 +4,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from broker.embedded import EmbeddedBroker
 from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windows import window_id
@@ -88,6 +87,7 @@ def test_kill_9_in_mid_stream_loses_nothing(bench: Bench, tmp_path: Path) -> Non
     check_windows(bench)
 
 
+@pytest.mark.parametrize("servers", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 def test_sigterm_with_open_windows_exits_0_and_resumes(bench: Bench, tmp_path: Path) -> None:
     """A window that is open at SIGTERM is carried over by its snapshot, and closed whole by the next worker."""
     bench.publish(tiny_files(), 1)
@@ -138,14 +138,20 @@ def test_lost_state_stops_loudly_and_restarts_windows_when_told(bench: Bench, tm
         assert agent.terminate() == 0, agent.log
 
 
-def check_deletion_is_told(bench: Bench, tmp_path: Path, delete: Callable[[], None]) -> None:
-    """Lines that go while the agent stands still end it with one line; started again, it counts them and goes on."""
+@pytest.mark.kafka
+def test_lines_that_kafka_deletes_under_a_running_agent_are_told(kafka: str, tmp_path: Path) -> None:
+    """Lines deleted before they were read end it with one line, never a silent jump; started again, it counts them."""
+    bench = Bench(kafka, uuid.uuid4().hex[:12])
     bench.publish(tiny_files(), 1)
     bench.produce(list(islice(interleaved(seed=6), 100)))
     with AgentProcess(bench, tmp_path, session_timeout_seconds=15) as agent:
         wait_until(bench.all_committed, "all committed")
         agent.pause()
-        delete()
+        bench.produce([(0, b"order=1 gone", END_MS)] * 100)
+        places = [TopicPartition(bench.raw, 0, bench.ends()[0] - 10)]
+        admin = AdminClient(bench.kafka.librdkafka())  # held by name: its answers go with it
+        for deleted in admin.delete_records(places).values():
+            deleted.result(30)
         agent.resume()
         assert agent.wait() == 1
         assert f"of {bench.raw}/0 must be in the log" in agent.log
@@ -155,29 +161,6 @@ def check_deletion_is_told(bench: Bench, tmp_path: Path, delete: Callable[[], No
         assert "the broker deleted lines before they were read" in agent.log
         assert 'fusionlog_offsets_lost_total{system="orders"}' in agent.get("/metrics")[1]
         assert agent.terminate() == 0, agent.log
-
-
-def test_lines_that_an_embedded_broker_drops_under_a_running_agent_are_told(tmp_path: Path) -> None:
-    """The embedded broker keeps five megabytes: what it drops before it was read is an error, never a silent jump."""
-    with EmbeddedBroker() as broker:
-        bench = Bench(broker.bootstrap_servers, uuid.uuid4().hex[:12])
-        long = b"order=1 " + random.Random(0).randbytes(1_000).hex().encode()
-        check_deletion_is_told(bench, tmp_path, lambda: bench.produce([(0, long, END_MS)] * 4_000))
-
-
-@pytest.mark.kafka
-def test_lines_that_kafka_deletes_under_a_running_agent_are_told(kafka: str, tmp_path: Path) -> None:
-    """Records deleted from a partition before they were read are an error, never a silent jump."""
-    bench = Bench(kafka, uuid.uuid4().hex[:12])
-
-    def delete() -> None:
-        bench.produce([(0, b"order=1 gone", END_MS)] * 100)
-        places = [TopicPartition(bench.raw, 0, bench.ends()[0] - 10)]
-        admin = AdminClient(bench.kafka.librdkafka())  # held by name: its answers go with it
-        for deleted in admin.delete_records(places).values():
-            deleted.result(30)
-
-    check_deletion_is_told(bench, tmp_path, delete)
 
 
 def test_a_foreign_commit_is_lost_state(bench: Bench, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ START_MS = 1_700_000_000_000
 POISON = (b"\xff\xfe\xfa", b"", b"   ", b'{"message": ', b"{" * 5_000, b'{"other": 1}', None)
 
 
+@pytest.mark.parametrize("servers", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 def test_poison_goes_to_the_dead_letters_while_good_lines_flow(bench: Bench, tmp_path: Path) -> None:
     """Every unreadable record is kept raw with the place it came from; every good line is in a window."""
     bench.publish(tiny_files(), 1)
