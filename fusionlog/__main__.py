@@ -1,5 +1,6 @@
 """The `fusionlog` program: registers the commands and turns errors into one readable line and an exit code."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -46,7 +47,15 @@ _INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with 0 (ok), 1 (failed) or 2 (misuse)."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    ray = sys.modules.get("ray")
+    if ray is not None:
+        # Threads of Ray and its neighbours may outlive an interrupted run, and crash Python while it is taken down.
+        ray.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -8,6 +8,8 @@ are never paid again.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from trainer.signature import Runs
 
 _ATTEMPTS = 3
 _LEAST_BATCH_QUESTIONS = 16
-_CLOSE_SECONDS = 10.0
+_CLOSE_SECONDS = 3.0
 
 
 class LabellerWorker:
@@ -167,7 +169,8 @@ class RayCrew:
         try:
             ray.get(self._similarity.close.remote(), timeout=_CLOSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - closing must go on
-            self._log.warning("actors.close_failed", error=str(error).splitlines()[0][:200])
+            # Interrupted in its work, or dead: the knowledge base is made anew by each run, so nothing is lost.
+            self._log.info("actors.ended_at_work", reason=str(error).splitlines()[0][:200])
         for actor in (self._similarity, self._learner, *self._labellers):
             ray.kill(actor)
         if self._started:
@@ -248,6 +251,7 @@ def _start_ray(address: str | None, cpus: int) -> bool:
     root = str(Path(__file__).resolve().parent.parent)
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "PYTHONPATH": _with_root(root)}
     before = {name: os.environ.get(name) for name in quiet}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     os.environ.update(quiet)  # the processes that Ray starts inherit these; this process gets its own back
     try:
         if address is not None:
@@ -266,6 +270,9 @@ def _start_ray(address: str | None, cpus: int) -> bool:
     except Exception as error:
         raise TrainerError(f"ray_address must name a Ray cluster that answers, got {address!r}: {error}") from error
     finally:
+        if threading.current_thread() is threading.main_thread():
+            # Ray puts one of its own in its place, which prints a trace and aborts.
+            signal.signal(signal.SIGTERM, on_sigterm)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -1,8 +1,12 @@
 """`fusionlog train`: from a labelled source and an unlabelled target to a published model."""
 
 import dataclasses
-from collections.abc import Mapping
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -137,7 +141,7 @@ def train(
     from trainer.recipe import train as run
 
     try:
-        with progress_for_people() as progress:
+        with _told_at_once(), progress_for_people() as progress:
             report = run(settings, progress)
     except KeyboardInterrupt:
         return fail(_INTERRUPTED, FAILED)
@@ -149,6 +153,24 @@ def train(
         for line in _summary(report):
             emit(line)
     return 0
+
+
+@contextmanager
+def _told_at_once() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM are answered with a word before anything is cleared away, which takes seconds."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        # A handler may come in the middle of a print, whose buffer takes no second one.
+        os.write(2, b"\nfusionlog: stopping: the workers are ended, nothing is published\n")
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _layout(layout: str | None, line_pattern: str | None) -> str | None:
