@@ -186,7 +186,9 @@ class _Demo:
 
     def _stream(self, agent: Child, observer: Observer) -> float:
         """Send the live lines, show alerts meanwhile, wait until all of them have come out; seconds that took."""
-        self._say(f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come:\n")
+        self._say(
+            f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come, the first of a kind in full:\n"
+        )
         started = time.monotonic()
 
         def between() -> None:

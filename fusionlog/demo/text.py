@@ -7,6 +7,11 @@ from rich.text import Text
 from schemas.alert import Alert, TemplateEvidence
 
 _COLOURS = {"FATAL": "bold white on red", "ERROR": "bold red", "WARN": "bold yellow"}
+_KNOWLEDGE = {
+    "general": "a failure as the source knows it (general knowledge)",
+    "proprietary": "a failure of this system's own kind (proprietary knowledge)",
+    "baseline": "no model serves yet",
+}
 _TEMPLATES = 4
 _ALWAYS = 2
 _WORTH_SHOWING = 0.1  # nats
@@ -14,13 +19,12 @@ _SAMPLES = 2
 
 
 def alert_block(alert: Alert) -> RenderableType:
-    """An alert with its explanation: what, where, which lines speak for it, what it is like, samples."""
+    """An alert with its explanation: what, where, by what knowledge, which lines speak for it, samples."""
     data = alert.data
     rows: list[Text] = [alert_line(alert)]
-    why = Text("    why     ", style="dim").append(
-        printable(data.explanation.summary) or ", ".join(data.reason), style=""
-    )
-    rows.append(why.append(f"  ({data.explanation.knowledge} knowledge)", style="dim"))
+    # The summary says in a sentence what the rows below say; it is for those who get the alert alone.
+    knowledge = _KNOWLEDGE.get(data.explanation.knowledge, data.explanation.knowledge)
+    rows.append(_row("why", f"{printable(', '.join(data.reason))}: {printable(knowledge)}"))
     rows += [
         _evidence(template)
         for rank, template in enumerate(data.evidence.templates[:_TEMPLATES])
