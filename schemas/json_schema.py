@@ -1,5 +1,6 @@
 """JSON Schema of each record, for readers in other languages: `python -m schemas.json_schema` writes `schemas/json`."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,15 @@ def file_name(name: str) -> str:
 
 def documents() -> dict[str, dict[str, Any]]:
     """JSON Schema documents by file name; unknown fields stay allowed, as readers ignore them."""
-    return {file_name(name): msgspec.json.schema(kind) for name, kind in KINDS.items()}
+    return {file_name(name): _dedented(msgspec.json.schema(kind)) for name, kind in KINDS.items()}
+
+
+def _dedented(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with descriptions as Python 3.13 keeps docstrings; older ones leave the source's indentation in."""
+    for definition in schema.get("$defs", {}).values():
+        if "description" in definition:
+            definition["description"] = inspect.cleandoc(definition["description"])
+    return schema
 
 
 def main() -> None:

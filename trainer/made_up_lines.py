@@ -1,8 +1,9 @@
 """Lines that no corpus holds: harmless and alarming ones, and other wordings of known ones.
 
 The small model meets words that it never saw in training; here it learns that a new line of harmless words changes
-nothing and one that reads like a failure does. Words come from both corpora and from the lexicon; no label is used but
-the source's own.
+nothing and one that reads like a failure does. Words come from both corpora, from the lexicon, and from nowhere: the
+vector of an unknown word points anywhere, and a model that has met none has no reason to be indifferent to it. No label
+is used but the source's own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,12 @@ from trainer.labelling.lexicon import ALARMING_PHRASES, REASSURING_PHRASES, lexi
 
 SYSTEM = "~"
 """Namespace of made-up events in the event table."""
-_LINES = 120
+_LINES = 300
 _WORDINGS = 3
 _LONGEST = 9
+_INVENTED = 0.4
+"""Chance of a word of a made-up line to be one that no log holds."""
+_ONSETS, _VOWELS = "bcdfghklmnprstvw", "aeiou"
 _SUSPECT_ODDS, _ALARMING_ODDS = 2.0, 3.4
 """Lines of the target from which on their words are not taken for harmless, and from which on they are for alarming."""
 
@@ -90,7 +94,7 @@ def _register(texts: dict[str, str], prefix: str, lines: Sequence[str]) -> tuple
 
 def _sentence(words: Sequence[str], phrases: list[str], dice: np.random.Generator) -> str:
     count = int(dice.integers(2, _LONGEST))
-    parts = [_pick(words, dice) for _ in range(count)] if words else []
+    parts = [_word(words, dice) for _ in range(count)]
     for phrase in phrases:
         parts.insert(int(dice.integers(0, len(parts) + 1)), phrase)
     return " ".join(parts) or "note"
@@ -105,11 +109,19 @@ def _reworded(text: str, words: Sequence[str], dice: np.random.Generator) -> str
         if kind < 0.25 and len(parts) > 2 and place < len(parts):  # noqa: PLR2004
             del parts[place]
         elif kind < 0.5 and place < len(parts) and words:  # noqa: PLR2004
-            parts[place] = _pick(words, dice)
+            parts[place] = _word(words, dice)
         elif words:
-            parts.insert(place, _pick(words, dice))
+            parts.insert(place, _word(words, dice))
     changed = " ".join(parts)
     return changed if severity(changed) <= max(severity(text), 0.0) else text
+
+
+def _word(words: Sequence[str], dice: np.random.Generator) -> str:
+    """A word of the logs, or one that nobody has ever written."""
+    if words and dice.random() >= _INVENTED:
+        return _pick(words, dice)
+    syllables = int(dice.integers(2, 5))
+    return "".join(_pick(_ONSETS, dice) + _pick(_VOWELS, dice) for _ in range(syllables))
 
 
 def _pick(choices: Sequence[str], dice: np.random.Generator) -> str:

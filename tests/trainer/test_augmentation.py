@@ -4,7 +4,7 @@ import pytest
 from tests.trainer.miniature import TEXTS, corpus, history
 from trainer.augmentation import augment
 from trainer.labelling.evidence import EvidenceModel
-from trainer.labelling.lexicon import severity
+from trainer.labelling.lexicon import lexical_words, severity
 from trainer.made_up_lines import SYSTEM, make_up_lines
 
 SOURCE = {"s1": "connection refused by peer", "s2": "block stored on <ID>"}
@@ -34,6 +34,16 @@ def test_made_up_lines_read_as_what_they_are_for(made):
     alarming = [lines.texts[line] for line in lines.alarming]
     assert "connection refused by peer" in alarming
     assert sum(severity(text) >= 0.6 for text in alarming) >= 0.9 * len(alarming)
+
+
+def test_made_up_lines_hold_words_that_nobody_has_written(made):
+    """Of both kinds: a model that met no unknown word in training is not indifferent to the first that it meets."""
+    lines, _ = made(0)
+    known = {word for text in (*TEXTS.values(), *SOURCE.values()) for word in lexical_words(text)}
+    for kind in (lines.harmless, lines.alarming):
+        fresh = [set(lexical_words(lines.texts[line])) - known for line in kind]
+        assert sum(1 for words in fresh if words) >= 0.5 * len(kind)
+        assert len(set().union(*fresh)) > 200
 
 
 def test_words_of_suspect_lines_are_not_taught_to_be_harmless(made):
