@@ -48,7 +48,7 @@ def ensure_topics(
     """
     admin = AdminClient(kafka.librdkafka())
     existing, embedded = _existing(admin, kafka, timeout_seconds)
-    raw_partitions = max([state_partitions, *(existing.get(name, count) for name, count in raw.items())])
+    raw_partitions = _widest(existing, raw, state_partitions)
     wanted = {name: NewTopic(name, count, replication, config=dict(raw_config or {})) for name, count in raw.items()}
     for spec in topics.specs():
         partitions = raw_partitions if spec.per_raw_partition else OUTPUT_PARTITIONS
@@ -89,7 +89,7 @@ def too_narrow(
         for name, count in raw.items()
         if existing.get(name, count) < count
     ]
-    wanted = max([state_partitions, *(existing.get(name, count) for name, count in raw.items())])
+    wanted = _widest(existing, raw, state_partitions)
     if existing.get(topics.state, wanted) < wanted:
         told.append(
             f"topic {topics.state!r} has {existing[topics.state]} partitions, fewer than the {wanted} asked for: the "
@@ -121,6 +121,11 @@ def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeo
             f"topic {topics.state!r} must have at least {widest} partitions, as many as the widest raw topic, "
             f"got {existing[topics.state]}: add partitions to it"
         )
+
+
+def _widest(existing: Mapping[str, int], raw: Mapping[str, int], least: int) -> int:
+    """Partitions that the state topic needs: those of the widest raw topic, as it is or as it is asked for."""
+    return max([least, *(existing.get(name, count) for name, count in raw.items())])
 
 
 def _existing(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) -> tuple[dict[str, int], bool]:
