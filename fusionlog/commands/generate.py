@@ -1,5 +1,6 @@
 """`fusionlog generate`: the demo's target as a process that writes logs, for trying things out on a real Kafka."""
 
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -14,7 +15,7 @@ from fusionlog.commands.options import BootstrapServers, Config, TopicPrefix, co
 from fusionlog.console import configure_logs, emit
 from fusionlog.demo.generator import RawLine, shifts
 from fusionlog.demo.generator import generate as generate_all
-from fusionlog.demo.signals import terminated_as_interrupted
+from fusionlog.signals import interrupted_by
 
 LINES_PER_SESSION = 17.0
 FLUSH_SECONDS = 30.0
@@ -50,7 +51,7 @@ def generate(
     lines: Iterable[RawLine] = generate_all(seed).history if history else _in_time(seed, rate)
     sender = _Sender(Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 20}), topic)
     try:
-        with terminated_as_interrupted():
+        with interrupted_by((signal.SIGTERM,)):
             for line in islice(lines, count):
                 sender.send(line)
     except KeyboardInterrupt:

@@ -1,12 +1,9 @@
 """`fusionlog train`: from a labelled source and an unlabelled target to a published model."""
 
 import dataclasses
-import os
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +12,7 @@ if TYPE_CHECKING:
     from trainer.recipe import TrainingReport
 
 _LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
+_STOPPING = "stopping: the workers are ended, nothing is published"
 _INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows what serves"
 
 
@@ -92,6 +90,7 @@ def train(
     from fusionlog.console import configure_logs, emit, emit_json, fail, warn
     from fusionlog.exits import FAILED
     from fusionlog.progress import progress_for_people
+    from fusionlog.signals import interrupted_by
     from trainer.settings import TrainerSettings
 
     overrides = {
@@ -141,7 +140,7 @@ def train(
     from trainer.recipe import train as run
 
     try:
-        with _told_at_once(), progress_for_people() as progress:
+        with interrupted_by((signal.SIGINT, signal.SIGTERM), _STOPPING), progress_for_people() as progress:
             report = run(settings, progress)
     except KeyboardInterrupt:
         return fail(_INTERRUPTED, FAILED)
@@ -153,24 +152,6 @@ def train(
         for line in _summary(report):
             emit(line)
     return 0
-
-
-@contextmanager
-def _told_at_once() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM are answered with a word before anything is cleared away, which takes seconds."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        # A handler may come in the middle of a print, whose buffer takes no second one.
-        os.write(2, b"\nfusionlog: stopping: the workers are ended, nothing is published\n")
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _layout(layout: str | None, line_pattern: str | None) -> str | None:

@@ -27,10 +27,10 @@ from fusionlog.demo.model import load_champion, novelty_of
 from fusionlog.demo.observer import Observer, Place
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
-from fusionlog.demo.signals import terminated_as_interrupted
 from fusionlog.demo.signs_of_life import SignsOfLife
 from fusionlog.demo.text import alert_block, alert_line, print_lines
 from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics
 
@@ -67,7 +67,7 @@ def run(options: DemoOptions, console: Console) -> DemoResult:
     """
     started = time.monotonic()
     with ExitStack() as stack:
-        stack.enter_context(terminated_as_interrupted())
+        stack.enter_context(interrupted_by((signal.SIGTERM,)))
         folder = stack.enter_context(_folder(options.keep, console))
         servers = options.bootstrap_servers or stack.enter_context(EmbeddedBroker()).bootstrap_servers
         demo = _Demo(options, servers, folder, console)
