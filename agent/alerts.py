@@ -5,8 +5,8 @@ import json
 from datetime import UTC, datetime
 
 from agent.serving import Reasons, Serving, Verdict
-from detector.redact import redact
-from detector.windows import Late, Window
+from detector.input.redact import redact
+from detector.windowing.cutter import Late, Window
 from schemas.alert import (
     Alert,
     AlertData,

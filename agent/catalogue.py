@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import structlog
 
-from detector.drain import IncrementalDrain
-from detector.parser import Event
+from detector.parsing.drain import IncrementalDrain
+from detector.parsing.parser import Event
 from schemas.template_record import TemplateRecord
 
 MAX_TEMPLATES = 4_096

@@ -20,7 +20,7 @@ from agent.sinks import Outgoing, Sink
 from broker.errors import BrokerError
 from broker.registry import Registry
 from broker.stores import open_store
-from detector.artifact import unpack
+from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch
 from detector.stores import load_artifact
 from detector.system import SystemSpec

@@ -17,13 +17,13 @@ import msgspec
 from agent.alerts import build_alert, closed_window, late_line
 from agent.catalogue import TemplateCatalogue
 from agent.serving import Serving, Verdict
-from detector.decode import LineReader
 from detector.errors import DecodeError, SnapshotError
-from detector.masking import Masker
-from detector.parser import LineParser
-from detector.scoring import run_lengths
+from detector.input.line_reader import LineReader
+from detector.model.scoring import run_lengths
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
 from detector.system import SystemSpec
-from detector.windows import Window, WindowCutter, wall_clock_ms
+from detector.windowing.cutter import Window, WindowCutter, wall_clock_ms
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.dead_letter import DeadLetter

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from detector.baseline import NoveltyBaseline
-from detector.explain import Contribution, explain
-from detector.model import DetectionModel
-from detector.scoring import Runs, Scorer
-from detector.templates import TemplateMatcher
+from detector.model.baseline import NoveltyBaseline
+from detector.model.detection_model import DetectionModel
+from detector.model.explain import Contribution, explain
+from detector.model.scoring import Runs, Scorer
+from detector.parsing.templates import TemplateMatcher
 from schemas.alert import ModelReference, NearestSourceEvent
 
 TOP_TEMPLATES = 5

@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from detector.decode import LineReader
-from detector.drain import IncrementalDrain
-from detector.masking import Masker
-from detector.model import DetectionModel
-from detector.parser import LineParser
-from detector.scoring import Scorer, run_lengths
+from detector.input.line_reader import LineReader
+from detector.model.detection_model import DetectionModel
+from detector.model.scoring import Scorer, run_lengths
+from detector.parsing.drain import IncrementalDrain
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
+from detector.parsing.templates import TemplateMatcher
 from detector.system import SystemSpec
-from detector.templates import TemplateMatcher
-from detector.windows import Window, WindowCutter
+from detector.windowing.cutter import Window, WindowCutter
 from fusionlog.demo.generator import DemoData, RawLine, generate, history_truth, write_source
 from fusionlog.demo.scorer import JudgedWindow, score
 from trainer.signature import Corpus, Signature
@@ -118,8 +118,8 @@ def detect(model: DetectionModel, data: DemoData) -> tuple[list[JudgedWindow], l
 
 def run(seed: int, folder: Path) -> dict[str, object]:
     """Train on a seed's files, score its live part."""
-    from detector.artifact import unpack
-    from detector.folders import read_folder
+    from detector.artifact.export import unpack
+    from detector.artifact.folder import read_folder
     from trainer.recipe import train
     from trainer.settings import TrainerSettings
 

@@ -19,12 +19,12 @@ from drain3 import TemplateMiner
 from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
-from detector.decode import LineReader
-from detector.drain import IncrementalDrain
-from detector.masking import Masker
-from detector.parser import LineParser
+from detector.input.line_reader import LineReader
+from detector.parsing.drain import IncrementalDrain
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
+from detector.parsing.templates import TemplateMatcher
 from detector.system import SystemSpec
-from detector.templates import TemplateMatcher
 
 SAMPLES = ("HDFS", "BGL", "OpenStack")
 STREAMS = (("hdfs/HDFS_20000.log.xz", "loghub-hdfs"), ("bgl/bgl_100k.log.xz", "loghub-bgl"))

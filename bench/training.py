@@ -13,7 +13,7 @@ from bench.independent_cut import Cut, cut
 from bench.kafka_io import Kafka, Place
 from bench.processes import Program
 from bench.recorded import AnswerBook, PublishedEvents, RecordedAnswer, write_answers
-from detector.windows import window_id
+from detector.windowing.cutter import window_id
 
 TRAIN_SECONDS = 3_600.0
 

@@ -7,7 +7,7 @@ from broker.errors import BrokerError
 from broker.lease import Lease
 from broker.settings import KafkaSettings
 from broker.stores import open_store
-from detector.artifact import unpack
+from detector.artifact.export import unpack
 from detector.stores import load_artifact
 from schemas.model_record import ModelAlias
 from schemas.topics import Topics

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from detector.artifact import read_manifest
-from detector.contents import MANIFEST
+from detector.artifact.export import read_manifest
+from detector.artifact.folder import MAX_BYTES
+from detector.artifact.tensors import MANIFEST
 from detector.errors import ArtifactError, StoreError
-from detector.folders import MAX_BYTES
 from schemas.chunks import sha256_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -157,7 +157,7 @@ def save_artifact(store: BlobStore, files: Mapping[str, bytes]) -> str:
 
 
 def load_artifact(store: BlobStore, sha256: str, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
-    """The files of an artifact, for `detector.artifact.unpack`; `max_bytes` bounds them together, before reading.
+    """The files of an artifact, for `artifact.export.unpack`; `max_bytes` bounds them together, before reading.
 
     Raises:
         ArtifactError: the manifest cannot be read, or says that the files are larger than `max_bytes`.

@@ -7,16 +7,16 @@ from functools import lru_cache
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from detector.artifact import pack, unpack
-from detector.embedding import Embedder, Idf
+from detector.artifact.export import pack, unpack
 from detector.errors import StoreError
-from detector.masking import Masker
-from detector.model import DetectionModel, TemplateInfo, nearest
-from detector.network import SmallModel, collate
-from detector.scoring import Runs, run_lengths
+from detector.model.detection_model import DetectionModel, TemplateInfo, nearest
+from detector.model.embedding import Embedder, Idf
+from detector.model.network import SmallModel, collate
+from detector.model.scoring import Runs, run_lengths
+from detector.parsing.masking import Masker
+from detector.parsing.templates import template_id
 from detector.stores import checked_sha256
 from detector.system import SystemSpec, WindowSpec
-from detector.templates import template_id
 from schemas.chunks import sha256_of
 
 SYSTEM = SystemSpec(

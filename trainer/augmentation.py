@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.scoring import merged
+from detector.model.scoring import merged
 from trainer.encoding import WindowSet, namespaced
 from trainer.labelling.evidence import EvidenceModel, probability
 from trainer.made_up_lines import SYSTEM, MadeUpLines

@@ -12,14 +12,14 @@ from typing import Literal
 
 import structlog
 
-from detector.decode import LineReader
 from detector.errors import DecodeError
-from detector.masking import Masker
-from detector.parser import LineParser
-from detector.scoring import run_lengths
+from detector.input.line_reader import LineReader
+from detector.model.scoring import run_lengths
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
+from detector.parsing.templates import Template, TemplateMatcher
 from detector.system import SystemSpec
-from detector.templates import Template, TemplateMatcher
-from detector.windows import Window, WindowCutter, wall_clock_ms
+from detector.windowing.cutter import Window, WindowCutter, wall_clock_ms
 from trainer.errors import SourceError
 from trainer.lines import UNKNOWN_TIME_MS, SourceLine
 from trainer.progress import Progress, Silent

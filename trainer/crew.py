@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from detector.embedding import Embedder
+from detector.model.embedding import Embedder
 from trainer.knowledge import Knowledge, Match, RetrievalVectors
 from trainer.labelling.base import Answer, Labeller, Question, SystemCard
 from trainer.learner import Learner, Mixture

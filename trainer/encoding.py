@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detector.embedding import Embedder, Idf, WordVectors
-from detector.network import SmallModel, collate
+from detector.model.embedding import Embedder, Idf, WordVectors
+from detector.model.network import SmallModel, collate
 from trainer.signature import Corpus, Runs
 
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from detector.embedding import Embedder
+from detector.model.embedding import Embedder
 from trainer.signature import Runs
 
 Float32 = npt.NDArray[np.float32]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from detector.embedding import Embedder
-from detector.network import SmallModel
+from detector.model.embedding import Embedder
+from detector.model.network import SmallModel
 from trainer.augmentation import augment
 from trainer.encoding import EventTable, WindowSet, logits, namespaced, source_windows
 from trainer.labelling.heuristic import mine_evidence

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from detector.network import SmallModel
+from detector.model.network import SmallModel
 from trainer.encoding import Batch, EventTable, WindowSet
 from trainer.signature import Runs
 

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from detector.artifact import TemplateInfo, pack
-from detector.embedding import Embedder
-from detector.manifest import Lineage
-from detector.network import SmallModel
+from detector.artifact.export import TemplateInfo, pack
+from detector.artifact.manifest import Lineage
+from detector.model.embedding import Embedder
+from detector.model.network import SmallModel
+from detector.parsing.templates import Template
 from detector.system import SystemSpec
-from detector.templates import Template
 from trainer.calibration import Calibration
 from trainer.crew import State
 from trainer.routing import EventSimilarity, Routing

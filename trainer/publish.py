@@ -16,7 +16,7 @@ from broker import registry
 from broker.errors import BrokerError
 from broker.lease import Lease
 from broker.stores import open_store
-from detector.artifact import unpack
+from detector.artifact.export import unpack
 from detector.errors import ArtifactError, StoreError
 from detector.stores import BlobStore, load_artifact, save_artifact
 from schemas.model_record import ModelAlias, ModelPointer

@@ -13,7 +13,7 @@ from time import monotonic
 import numpy as np
 import structlog
 
-from detector.folders import write_folder
+from detector.artifact.folder import write_folder
 from schemas.chunks import sha256_of
 from trainer.corpus import read_corpus
 from trainer.crew import Assignment, Crew

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from detector.embedding import Embedder
+from detector.model.embedding import Embedder
 from trainer.signature import Corpus, Signature
 
 Floats = npt.NDArray[np.float64]

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Iterable, Iterator
 
-from detector.decode import LineReader
-from detector.drain import IncrementalDrain
 from detector.errors import DecodeError
-from detector.masking import Masker
+from detector.input.line_reader import LineReader
+from detector.parsing.drain import IncrementalDrain
+from detector.parsing.masking import Masker
+from detector.parsing.templates import Template
 from detector.system import SystemSpec
-from detector.templates import Template
 from trainer.lines import SourceLine, TargetLine
 
 SAMPLE_LINES = 250_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from detector.windows import Window
+from detector.windowing.cutter import Window
 from trainer.bounds import parse_time_ms
 from trainer.errors import SourceError
 from trainer.files import open_binary

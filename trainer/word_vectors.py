@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.embedding import WordVectors
-from detector.tokens import words
+from detector.model.embedding import WordVectors
+from detector.parsing.tokens import words
 from trainer.errors import SourceError
 
 _ENDING_NPZ = ".npz"

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from broker.registry import read_models
 from broker.settings import KafkaSettings
 from broker.stores import open_store
-from detector.artifact import unpack
-from detector.decode import LineReader
-from detector.masking import Masker
-from detector.model import DetectionModel
-from detector.parser import LineParser
+from detector.artifact.export import unpack
+from detector.input.line_reader import LineReader
+from detector.model.detection_model import DetectionModel
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
 from detector.stores import load_artifact
 from detector.system import SystemSpec
 from fusionlog.demo.errors import DemoError

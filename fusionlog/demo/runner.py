@@ -18,7 +18,7 @@ from broker.admin import ensure_topics
 from broker.config import load_settings
 from broker.embedded import PARTITION_BYTES, EmbeddedBroker
 from broker.settings import KafkaSettings
-from detector.model import DetectionModel
+from detector.model.detection_model import DetectionModel
 from fusionlog.demo import configs
 from fusionlog.demo.child import Child
 from fusionlog.demo.errors import DemoError

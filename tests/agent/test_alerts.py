@@ -5,9 +5,9 @@ import json
 from agent.alerts import build_alert, fingerprint, rfc3339
 from agent.pipeline import InputRecord, SystemPipeline
 from agent.serving import ModelServing, Reasons, Verdict
-from detector.explain import Contribution
+from detector.model.explain import Contribution
 from detector.testing import ANOMALOUS_LINES, SYSTEM, tiny_model
-from detector.windows import WindowCutter
+from detector.windowing.cutter import WindowCutter
 from schemas.codec import encode
 
 

@@ -1,8 +1,8 @@
 """The catalogue of templates that agents learn."""
 
 from agent.catalogue import TemplateCatalogue
-from detector.parser import Event
-from detector.templates import template_id
+from detector.parsing.parser import Event
+from detector.parsing.templates import template_id
 
 
 def event(text: str) -> Event:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from agent.pipeline import InputRecord, Output, PartitionPipeline, SystemPipeline
 from agent.serving import BaselineServing, ModelServing
-from detector.decode import LineReader
 from detector.errors import SnapshotError
-from detector.masking import Masker
-from detector.parser import LineParser
-from detector.scoring import Scorer, run_lengths
+from detector.input.line_reader import LineReader
+from detector.model.scoring import Scorer, run_lengths
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
 from detector.system import WindowSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_model
-from detector.windows import WindowCutter
+from detector.windowing.cutter import WindowCutter
 from schemas.codec import encode
 
 START_MS = 1_700_000_000_000

@@ -6,9 +6,9 @@ import pytest
 
 from bench import datasets
 from bench.independent_cut import Record, cut
-from detector.decode import LineReader
+from detector.input.line_reader import LineReader
 from detector.system import SystemSpec
-from detector.windows import WindowCutter
+from detector.windowing.cutter import WindowCutter
 
 pytestmark = pytest.mark.shared
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from detector.artifact import pack, read_manifest, unpack
-from detector.embedding import Embedder, Idf, WordVectors
+from detector.artifact.export import pack, read_manifest, unpack
+from detector.artifact.manifest import Lineage
 from detector.errors import ArtifactError
-from detector.manifest import Lineage
-from detector.model import TemplateInfo
-from detector.network import SmallModel
-from detector.scoring import Scorer, run_lengths
+from detector.model.detection_model import TemplateInfo
+from detector.model.embedding import Embedder, Idf, WordVectors
+from detector.model.network import SmallModel
+from detector.model.scoring import Scorer, run_lengths
+from detector.parsing.templates import template_id
 from detector.system import MaskRule, SystemSpec
-from detector.templates import template_id
 from detector.testing import SYSTEM, tiny_files, tiny_model
 
 WEIGHTS, TEMPLATES, MANIFEST = "model.safetensors", "templates.json", "manifest.json"

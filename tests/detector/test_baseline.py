@@ -2,8 +2,8 @@
 
 import pytest
 
-from detector.baseline import NoveltyBaseline
 from detector.errors import SnapshotError
+from detector.model.baseline import NoveltyBaseline
 
 ROUTINE = (("a", 1), ("b", 2), ("c", 1))
 

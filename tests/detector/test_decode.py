@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.decode import MAX_DEPTH, Line, LineReader
 from detector.errors import DecodeError
+from detector.input.line_reader import MAX_DEPTH, Line, LineReader
 from detector.system import SystemSpec
 
 RECORD_MS = 1_700_000_000_123

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.drain import IncrementalDrain, says_what_happened
-from detector.templates import TemplateMatcher, template_id
+from detector.parsing.drain import IncrementalDrain, says_what_happened
+from detector.parsing.templates import TemplateMatcher, template_id
 
 
 def learn(*lines: str, **settings) -> IncrementalDrain:

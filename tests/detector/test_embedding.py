@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from detector.embedding import Embedder, Idf, WordVectors
+from detector.model.embedding import Embedder, Idf, WordVectors
 
 TEXTS = ["connection to <IP> lost", "connection to <IP> opened", "disk <NUM> failed"]
 

@@ -5,8 +5,8 @@ import dataclasses
 import msgspec
 import pytest
 
-from detector.explain import explain, log_odds
-from detector.scoring import Scorer, run_lengths
+from detector.model.explain import explain, log_odds
+from detector.model.scoring import Scorer, run_lengths
 from detector.testing import SOURCE_TEXTS, tiny_model
 
 

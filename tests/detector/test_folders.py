@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.artifact import read_folder, unpack, write_folder
+from detector.artifact.export import read_folder, unpack, write_folder
 from detector.errors import ArtifactError
 from detector.testing import tiny_files
 

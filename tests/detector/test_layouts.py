@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from detector.decode import Line, LineReader
+from detector.input.line_reader import Line, LineReader
 from detector.system import SystemSpec
 
 HDFS_MS = 1_226_262_918_000

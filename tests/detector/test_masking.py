@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.masking import Masker, mask_token
+from detector.parsing.masking import Masker, mask_token
 from detector.system import MaskRule
 
 

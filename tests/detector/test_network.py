@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from detector.network import MAX_RUNS, SmallModel, collate
+from detector.model.network import MAX_RUNS, SmallModel, collate
 
 EVENTS = 12
 

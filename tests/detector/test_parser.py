@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.parse import SAMPLES, grouping_accuracy, learn, read_sample, template_miner
-from detector.masking import Masker
-from detector.parser import Event, LineParser
-from detector.templates import Template, TemplateMatcher, template_id
+from detector.parsing.masking import Masker
+from detector.parsing.parser import Event, LineParser
+from detector.parsing.templates import Template, TemplateMatcher, template_id
 
 MATCHER = TemplateMatcher(map(Template.of, ["open <*> <NUM>", "open door <NUM>"]))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.redact import redact
+from detector.input.redact import redact
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from detector.errors import DetectorError
-from detector.scoring import Scorer, merged, resolve_device, run_lengths
-from detector.templates import template_id
+from detector.model.scoring import Scorer, merged, resolve_device, run_lengths
+from detector.parsing.templates import template_id
 from detector.testing import tiny_model
 
 

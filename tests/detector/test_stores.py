@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.artifact import unpack
+from detector.artifact.export import unpack
 from detector.errors import ArtifactError, StoreError
 from detector.stores import FolderStore, load_artifact, save_artifact
 from detector.testing import InMemoryBlobStore, tiny_files

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.templates import Template, TemplateMatcher, template_id
+from detector.parsing.templates import Template, TemplateMatcher, template_id
 
 words = st.sampled_from(["a", "b", "c"])
 lines = st.lists(words, max_size=4).map(" ".join)

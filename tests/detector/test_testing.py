@@ -2,7 +2,7 @@
 
 import torch
 
-from detector.scoring import Scorer, run_lengths
+from detector.model.scoring import Scorer, run_lengths
 from detector.system import SystemSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_files, tiny_model
 

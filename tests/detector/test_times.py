@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.times import any_ms, iso_ms, number_ms, time_reader
+from detector.input.times import any_ms, iso_ms, number_ms, time_reader
 
 moments = st.datetimes(min_value=datetime(1973, 3, 4), max_value=datetime(2200, 1, 1))  # noqa: DTZ001
 

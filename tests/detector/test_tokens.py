@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.tokens import words
+from detector.parsing.tokens import words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from detector.errors import SnapshotError
 from detector.system import WindowSpec
-from detector.windows import WindowCutter
+from detector.windowing.cutter import WindowCutter
 
 NOW_MS = 1_700_000_000_000
 START_MS = NOW_MS - 100_000

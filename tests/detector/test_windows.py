@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.system import WindowSpec
-from detector.windows import WindowCutter, window_id
+from detector.windowing.cutter import WindowCutter, window_id
 
 NOW_MS = 1_700_000_000_000
 START_MS = NOW_MS - 100_000

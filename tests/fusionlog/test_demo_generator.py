@@ -4,8 +4,8 @@ from itertools import islice, pairwise
 
 import pytest
 
-from detector.decode import LineReader
-from detector.windows import WindowCutter
+from detector.input.line_reader import LineReader
+from detector.windowing.cutter import WindowCutter
 from fusionlog.demo import generator
 from fusionlog.demo.generator import closing_lines, generate, shifts, write_source
 from fusionlog.demo.scorer import KEYWORD_RULES, JudgedWindow, score

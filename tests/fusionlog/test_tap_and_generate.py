@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 from broker.admin import ensure_topics
 from broker.embedded import EmbeddedBroker
 from broker.settings import KafkaSettings
-from detector.decode import LineReader
+from detector.input.line_reader import LineReader
 from fusionlog.__main__ import run
 from fusionlog.commands import tap as tap_command
 from fusionlog.demo import media

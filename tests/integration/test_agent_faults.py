@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from agent.transport import FETCH_WAIT_MS
 from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
-from detector.windows import window_id
+from detector.windowing.cutter import window_id
 from schemas.snapshot import SnapshotName
 from tests.integration.agent_harness import AgentProcess, Bench, independent_sessions, wait_until
 

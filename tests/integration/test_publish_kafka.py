@@ -13,7 +13,7 @@ from broker.promotion import promote
 from broker.registry import publish as write_version
 from broker.registry import read_models
 from broker.stores import open_store
-from detector.artifact import unpack
+from detector.artifact.export import unpack
 from detector.errors import StoreError
 from detector.stores import load_artifact
 from detector.testing import tiny_files

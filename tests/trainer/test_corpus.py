@@ -8,14 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from broker.config import load_settings
-from detector.decode import LineReader
 from detector.errors import DecodeError
-from detector.masking import Masker
-from detector.parser import LineParser
-from detector.scoring import run_lengths
+from detector.input.line_reader import LineReader
+from detector.model.scoring import run_lengths
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
+from detector.parsing.templates import TemplateMatcher
 from detector.system import SystemSpec, WindowSpec
-from detector.templates import TemplateMatcher
-from detector.windows import WindowCutter
+from detector.windowing.cutter import WindowCutter
 from trainer.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
 from trainer.errors import SourceError
 from trainer.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine

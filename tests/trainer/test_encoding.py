@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from detector.network import SmallModel
+from detector.model.network import SmallModel
 from tests.trainer.miniature import corpus
 from trainer.encoding import EventTable, WindowSet, logits, make_embedder, namespaced, source_windows
 

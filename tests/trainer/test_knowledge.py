@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from detector.embedding import Embedder, Idf
+from detector.model.embedding import Embedder, Idf
 from tests.trainer.miniature import TEXTS, runs_of
 from trainer.knowledge import ExactIndex, Knowledge, MilvusIndex, RetrievalVectors
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from detector.decode import LineReader
+from detector.input.line_reader import LineReader
 from detector.system import SystemSpec
 from trainer.errors import SourceError
 from trainer.line_labels import label_of, label_reader, label_remover

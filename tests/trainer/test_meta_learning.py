@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from detector.network import SmallModel
+from detector.model.network import SmallModel
 from tests.trainer.miniature import TEXTS, corpus, history
 from trainer.encoding import EventTable, make_embedder, namespaced, source_windows
 from trainer.meta_learning import MetaLearner, MetaSettings, Task, meta_learn

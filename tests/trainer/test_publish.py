@@ -12,7 +12,7 @@ from broker.errors import BrokerError
 from broker.registry import read_models
 from broker.settings import KafkaSettings
 from broker.stores import open_store
-from detector.artifact import unpack
+from detector.artifact.export import unpack
 from detector.stores import load_artifact
 from detector.testing import tiny_files
 from schemas.chunks import sha256_of

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 import structlog
 
-from detector.artifact import read_folder, unpack
-from detector.scoring import Scorer
+from detector.artifact.export import read_folder, unpack
+from detector.model.scoring import Scorer
 from detector.system import SystemSpec, WindowSpec
 from tests.trainer.miniature import TEXTS, history
 from trainer.crew import LocalCrew

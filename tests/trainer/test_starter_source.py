@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from detector.decode import LineReader
+from detector.input.line_reader import LineReader
 from trainer.lines import SourceLine
 from trainer.starter import starter_source
 from trainer.starter.simulator import dice_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.windows import Window
+from detector.windowing.cutter import Window
 from trainer.errors import SourceError
 from trainer.window_labels import IncidentLabels, KeyLabels, read_window_labels
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from detector.redact import redact
+from detector.input.redact import redact
 from trainer.labelling.base import Label, Question, SystemCard
 from trainer.signature import Runs
 

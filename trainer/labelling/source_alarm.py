@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from detector.embedding import Embedder
+from detector.model.embedding import Embedder
 from trainer.signature import Corpus
 
 _PRIOR = 2.0

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from detector.errors import DecodeError
-from detector.layouts import find_keys, has_own_key, key_pattern_of, layout_of, names_keys
+from detector.input.layouts import find_keys, has_own_key, key_pattern_of, layout_of, names_keys
+from detector.input.times import TimeReader, number_ms, time_reader
 from detector.system import SystemSpec
-from detector.times import TimeReader, number_ms, time_reader
 
 MAX_DEPTH = 64
 KEYS_PER_LINE = 1_024

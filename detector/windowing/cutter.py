@@ -13,10 +13,10 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from detector import window_state
 from detector.errors import SnapshotError
 from detector.system import WindowSpec
-from detector.window_state import Late, OpenWindow, Rule, State, Window, milliseconds
+from detector.windowing import state as window_state
+from detector.windowing.state import Late, OpenWindow, Rule, State, Window, milliseconds
 
 __all__ = ["Late", "Window", "WindowCutter", "window_id"]
 

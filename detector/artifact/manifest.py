@@ -18,7 +18,7 @@ class FileEntry(msgspec.Struct, frozen=True):
 
 
 class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
-    """Arguments of `detector.network.SmallModel`."""
+    """Arguments of `detector.model.network.SmallModel`."""
 
     event_dim: int
     hidden: int

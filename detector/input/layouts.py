@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from detector.input.times import TimeReader, time_reader
 from detector.system import SystemSpec
-from detector.times import TimeReader, time_reader
 
 # With possessive quantifiers (++, *+) a line that does not fit is given up in linear time.
 _HDFS = re.compile(r"(?P<time>\d{6} \d{6}) \S++ \S++ \S++ ?(?P<message>.*)", re.DOTALL)

@@ -13,7 +13,18 @@ import numpy as np
 import safetensors.numpy
 from pydantic import ValidationError
 
-from detector.contents import (
+from detector.artifact.folder import MAX_BYTES, read_folder, write_folder
+from detector.artifact.manifest import (
+    Calibration,
+    FileEntry,
+    GoldenWindow,
+    Lineage,
+    Manifest,
+    NetworkShape,
+    TemplateEntry,
+    Vocabulary,
+)
+from detector.artifact.tensors import (
     MANIFEST,
     NETWORK_PREFIX,
     TEMPLATES,
@@ -24,24 +35,13 @@ from detector.contents import (
     read_tensors,
     read_vocabulary,
 )
-from detector.embedding import Embedder
 from detector.errors import ArtifactError
-from detector.folders import MAX_BYTES, read_folder, write_folder
-from detector.manifest import (
-    Calibration,
-    FileEntry,
-    GoldenWindow,
-    Lineage,
-    Manifest,
-    NetworkShape,
-    TemplateEntry,
-    Vocabulary,
-)
-from detector.model import DetectionModel, TemplateInfo
-from detector.network import SmallModel
-from detector.scoring import Runs, Scorer
+from detector.model.detection_model import DetectionModel, TemplateInfo
+from detector.model.embedding import Embedder
+from detector.model.network import SmallModel
+from detector.model.scoring import Runs, Scorer
+from detector.parsing.templates import template_id
 from detector.system import SystemSpec
-from detector.templates import template_id
 from schemas.chunks import sha256_of
 from schemas.codec import decode, encode
 from schemas.errors import RecordError

@@ -14,7 +14,7 @@ from math import log
 import numpy as np
 import numpy.typing as npt
 
-from detector.tokens import words
+from detector.parsing.tokens import words
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

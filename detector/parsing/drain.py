@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from drain3.drain import Drain, LogCluster
 
-from detector.templates import WILDCARD, Template
+from detector.parsing.templates import WILDCARD, Template
 
 _VERB = re.compile(r"[a-z]{2,}(?:ed|ing)")
 _STATUS_WORDS = """

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from detector.masking import Masker
-from detector.templates import TemplateMatcher, template_id
+from detector.parsing.masking import Masker
+from detector.parsing.templates import TemplateMatcher, template_id
 
 
 @dataclass(frozen=True, slots=True)

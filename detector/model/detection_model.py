@@ -5,11 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.embedding import Embedder, Float32
-from detector.manifest import Manifest
-from detector.network import SmallModel
+from detector.artifact.manifest import Manifest
+from detector.model.embedding import Embedder, Float32
+from detector.model.network import SmallModel
+from detector.parsing.templates import Template, TemplateMatcher
 from detector.system import MaskRule
-from detector.templates import Template, TemplateMatcher
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class TemplateInfo:
     """A template the model was trained with.
 
     Attributes:
-        id: `detector.templates.template_id` of `text`.
+        id: `detector.parsing.templates.template_id` of `text`.
         count: lines of it in the training corpus.
         source_cosine: cosine to the most similar event of the source system.
         nearest_source: text of that event; empty when there is none.

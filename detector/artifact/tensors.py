@@ -10,10 +10,10 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from detector.embedding import Embedder, WordVectors
+from detector.artifact.manifest import NetworkShape, Vocabulary
 from detector.errors import ArtifactError
-from detector.manifest import NetworkShape, Vocabulary
-from detector.network import SmallModel
+from detector.model.embedding import Embedder, WordVectors
+from detector.model.network import SmallModel
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from detector.errors import DetectorError
-from detector.model import DetectionModel
-from detector.network import MAX_RUNS, collate
+from detector.model.detection_model import DetectionModel
+from detector.model.network import MAX_RUNS, collate
 
 Runs = tuple[tuple[str, int], ...]
 """A window as run-length coded event ids, in order: ((event id, how often in a row), …)."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.scoring import Runs, Scorer, merged
+from detector.model.scoring import Runs, Scorer, merged
 
 Knowledge = Literal["general", "proprietary"]
 

@@ -1,0 +1,1 @@
+"""The model artifact: manifest, tensors, folder, and their verification."""

@@ -1,0 +1,1 @@
+"""From a record's bytes to a line: text, event time, keys; and redaction of what leaves."""

@@ -1,0 +1,1 @@
+"""The small model: network, event vectors, scores, explanations; and the baseline before a first model."""

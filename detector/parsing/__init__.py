@@ -1,0 +1,1 @@
+"""From a line to its event: masks, Drain, frozen templates."""
