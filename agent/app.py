@@ -11,9 +11,8 @@ import faust
 import structlog
 
 from agent.errors import AgentError
-from agent.logs import configure_logging
+from agent.runtime.transport import BatchSchema, BatchTransport, GroupSettings
 from agent.settings import AgentSettings
-from agent.transport import BatchSchema, BatchTransport, GroupSettings
 from agent.worker import Worker
 from broker.errors import BrokerError
 
@@ -73,7 +72,6 @@ def create_app(settings: AgentSettings) -> AgentApp:
 
 def run(settings: AgentSettings) -> int:
     """Run the agent until SIGTERM or SIGINT; 0 after a stop that was asked for, 1 after an error, which is logged."""
-    configure_logging(settings.log)
     log = structlog.get_logger(__name__)
     try:
         saved = asyncio.run(_main(settings))

@@ -8,20 +8,20 @@ from typing import Any
 import structlog
 from aiokafka.errors import IllegalStateError
 
-from agent.checkpoint import Checkpointer, every
 from agent.errors import AgentError
-from agent.health import Health, HealthServer, Progress
 from agent.metrics import Metrics
-from agent.models import ModelWatcher
-from agent.partition import Partition
-from agent.pipeline import SystemPipeline
-from agent.serving import BaselineServing, ModelServing
+from agent.models.serving import BaselineServing, ModelServing
+from agent.models.watcher import ModelWatcher
+from agent.runtime.assignment import Partition
+from agent.runtime.checkpoint import Checkpointer, every
+from agent.runtime.producer import Sink
+from agent.runtime.snapshot_store import SnapshotStore
+from agent.runtime.transport import Batch, BatchConsumer, Fetched
 from agent.settings import AgentSettings
-from agent.sinks import Sink
-from agent.snapshot_store import SnapshotStore
-from agent.transport import Batch, BatchConsumer, Fetched
+from agent.stages.detect import SystemPipeline
+from agent.web.health import Health, HealthServer, Progress
 from broker.admin import check_topics
-from broker.reading import read_topic
+from broker.topic_reader import read_topic
 from detector.system import WindowSpec
 from schemas.codec import decode
 from schemas.errors import RecordError

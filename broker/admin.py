@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from broker.diagnosis import unanswered
+from broker.connection_check import unanswered
 from broker.errors import BrokerError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 from schemas.topics import Topics

@@ -8,14 +8,12 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector.artifact.export import pack, unpack
-from detector.errors import StoreError
 from detector.model.detection_model import DetectionModel, TemplateInfo, nearest
 from detector.model.embedding import Embedder, Idf
 from detector.model.network import SmallModel, collate
 from detector.model.scoring import Runs, run_lengths
 from detector.parsing.masking import Masker
 from detector.parsing.templates import template_id
-from detector.stores import checked_sha256
 from detector.system import SystemSpec, WindowSpec
 from schemas.chunks import sha256_of
 
@@ -41,36 +39,6 @@ ANOMALOUS_LINES = (
 """Lines that only sick orders have."""
 
 SOURCE_TEXTS = ("request <NUM> accepted", "request <NUM> refused by gateway", "parcel <NUM> shipped")
-
-
-class InMemoryBlobStore:
-    """A `BlobStore` that forgets everything with the process.
-
-    Attributes:
-        blobs: content by hash; tests may alter it to play a corrupt store.
-    """
-
-    url = "test://memory"
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-
-    def put(self, blob: bytes) -> str:
-        """Keep a blob; its hash."""
-        sha256 = sha256_of(blob)
-        self.blobs[sha256] = bytes(blob)
-        return sha256
-
-    def get(self, sha256: str, max_bytes: int) -> bytes:
-        """The blob, checked as real stores check it."""
-        blob = self.blobs.get(checked_sha256(sha256))
-        if blob is None:
-            raise StoreError(f"store must hold blob {sha256[:12]}, got none")
-        if len(blob) > max_bytes:
-            raise StoreError(f"blob {sha256[:12]} must be at most {max_bytes} bytes, got {len(blob)}")
-        if sha256_of(blob) != sha256:
-            raise StoreError(f"blob {sha256[:12]} must hash to its name")
-        return blob
 
 
 @lru_cache(maxsize=16)

@@ -2,12 +2,7 @@
 
 import json
 import sys
-from typing import Any, Literal
-
-from agent.logs import configure_logging
-from agent.settings import LogSettings
-
-LogLevel = Literal["debug", "info", "warning", "error"]
+from typing import Any
 
 
 def fail(message: str, code: int) -> int:
@@ -35,8 +30,3 @@ def emit_json(document: Any) -> None:
 def emit(line: str = "") -> None:
     """Print a line of a result on standard output."""
     print(line, flush=True)
-
-
-def configure_logs(style: Literal["auto", "json", "console"] = "auto", level: LogLevel = "info") -> None:
-    """Set up logging on standard error as the agent does: coloured lines on a terminal, JSON elsewhere."""
-    configure_logging(LogSettings(format=style, level=level))

@@ -12,13 +12,13 @@ from typing import Protocol
 
 import structlog
 
-from broker import registry
 from broker.errors import BrokerError
-from broker.lease import Lease
-from broker.stores import open_store
+from broker.registry import records as registry
+from broker.registry.blob_stores import BlobStore, load_artifact, save_artifact
+from broker.registry.lease import Lease
+from broker.registry.stores import open_store
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, StoreError
-from detector.stores import BlobStore, load_artifact, save_artifact
 from schemas.model_record import ModelAlias, ModelPointer
 from trainer.errors import PublishError
 from trainer.settings import TrainerSettings

@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from broker.diagnosis import unanswered
-from broker.reading import watermarks
+from broker.connection_check import unanswered
 from broker.settings import ANSWER_SECONDS, KafkaSettings
+from broker.topic_reader import watermarks
 from trainer.bounds import Bound
 from trainer.errors import SourceError
 

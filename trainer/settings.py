@@ -1,6 +1,6 @@
 """Settings of one training run: read once, frozen, unknown keys refused.
 
-Read them with `broker.config.load_settings(TrainerSettings, path, overrides)`: flags win over the environment, the
+The command line reads them with `load_settings(TrainerSettings, path, overrides)`: flags win over the environment, the
 environment over the file.
 """
 

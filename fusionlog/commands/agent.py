@@ -21,8 +21,8 @@ def agent(
     Example: fusionlog agent --config agent.yaml
     """
     from agent.settings import AgentSettings
-    from broker.config import load_settings
     from fusionlog.console import emit
+    from fusionlog.settings.load import load_settings
 
     overrides = {"kafka": {"bootstrap_servers": bootstrap_servers}} if bootstrap_servers else {}
     settings = load_settings(AgentSettings, config, overrides)
@@ -30,5 +30,7 @@ def agent(
         emit(f"settings are valid: {len(settings.systems)} system(s), group {settings.group}")
         return 0
     from agent.app import run
+    from fusionlog.settings.logs import configure_logs
 
+    configure_logs(settings.log.format, settings.log.level)
     return run(settings)

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fusionlog.console import configure_logs, emit_json, fail
+from fusionlog.console import emit_json, fail
 from fusionlog.exits import FAILED
+from fusionlog.settings.logs import configure_logs
 
 
 def demo(

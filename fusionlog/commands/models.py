@@ -34,7 +34,7 @@ def list_models(
 
     Example: fusionlog models ls --bootstrap-servers localhost:9092
     """
-    from broker.registry import read_models
+    from broker.registry.records import read_models
 
     kafka, topics = connection(config, bootstrap_servers, topic_prefix)
     registry = read_models(kafka, topics)
@@ -90,7 +90,7 @@ def promote_model(
 
     Example: fusionlog models promote orders 3 --bootstrap-servers localhost:9092
     """
-    from broker.promotion import promote
+    from broker.registry.promotion import promote
 
     kafka, topics = connection(config, bootstrap_servers, topic_prefix)
     moved = promote(kafka, topics, system, version)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict
 
-from broker.config import load_settings
 from broker.settings import KafkaSettings
+from fusionlog.settings.load import load_settings
 from schemas.topics import Topics
 
 Config = Annotated[

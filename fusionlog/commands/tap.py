@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from broker.errors import BrokerError
-from broker.reading import partitions_of
 from broker.settings import KafkaSettings
+from broker.topic_reader import partitions_of
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
 from fusionlog.console import emit_json, note
 from fusionlog.demo.text import alert_block, print_lines, printable

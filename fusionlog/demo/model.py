@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from broker.registry import read_models
+from broker.registry.blob_stores import load_artifact
+from broker.registry.records import read_models
+from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
-from broker.stores import open_store
 from detector.artifact.export import unpack
 from detector.input.line_reader import LineReader
 from detector.model.detection_model import DetectionModel
 from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
-from detector.stores import load_artifact
 from detector.system import SystemSpec
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import RawLine

@@ -15,7 +15,6 @@ import msgspec
 from rich.console import Console
 
 from broker.admin import ensure_topics
-from broker.config import load_settings
 from broker.embedded import PARTITION_BYTES, EmbeddedBroker
 from broker.settings import KafkaSettings
 from detector.model.detection_model import DetectionModel
@@ -30,6 +29,7 @@ from fusionlog.demo.scorer import Scores, score
 from fusionlog.demo.signs_of_life import SignsOfLife
 from fusionlog.demo.text import alert_block, alert_line, print_lines
 from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.settings.load import load_settings
 from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics

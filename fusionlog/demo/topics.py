@@ -5,8 +5,8 @@ from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 
-from broker.reading import partitions_of
 from broker.settings import KafkaSettings
+from broker.topic_reader import partitions_of
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import RawLine
 

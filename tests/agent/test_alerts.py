@@ -2,9 +2,9 @@
 
 import json
 
-from agent.alerts import build_alert, fingerprint, rfc3339
-from agent.pipeline import InputRecord, SystemPipeline
-from agent.serving import ModelServing, Reasons, Verdict
+from agent.models.serving import ModelServing, Reasons, Verdict
+from agent.stages.alerts import build_alert, fingerprint, rfc3339
+from agent.stages.detect import InputRecord, SystemPipeline
 from detector.model.explain import Contribution
 from detector.testing import ANOMALOUS_LINES, SYSTEM, tiny_model
 from detector.windowing.cutter import WindowCutter

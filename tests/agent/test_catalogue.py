@@ -1,6 +1,6 @@
 """The catalogue of templates that agents learn."""
 
-from agent.catalogue import TemplateCatalogue
+from agent.stages.catalogue import TemplateCatalogue
 from detector.parsing.parser import Event
 from detector.parsing.templates import template_id
 

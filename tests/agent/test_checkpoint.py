@@ -7,15 +7,15 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-import agent.checkpoint
-from agent.checkpoint import Checkpointer
+import agent.runtime.checkpoint
 from agent.errors import BatchLost, LostState, PositionLost, SnapshotTooLarge
 from agent.metrics import Metrics
-from agent.pipeline import InputRecord, SystemPipeline
-from agent.serving import BaselineServing
+from agent.models.serving import BaselineServing
+from agent.runtime.checkpoint import Checkpointer
+from agent.runtime.snapshot_store import Stored
+from agent.runtime.transport import Batch, Fetched, Place
 from agent.settings import AgentSettings
-from agent.snapshot_store import Stored
-from agent.transport import Batch, Fetched, Place
+from agent.stages.detect import InputRecord, SystemPipeline
 from detector.testing import SYSTEM
 from schemas.snapshot import SnapshotName
 
@@ -146,7 +146,7 @@ async def test_the_first_checkpoint_of_a_fresh_group_commits_its_start() -> None
 
 async def test_nothing_is_committed_before_its_output_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output that the broker does not take holds the position back; once it does, the position follows."""
-    monkeypatch.setattr(agent.checkpoint, "ACKNOWLEDGE_SECONDS", 0.05)
+    monkeypatch.setattr(agent.runtime.checkpoint, "ACKNOWLEDGE_SECONDS", 0.05)
     rig = _Rig()
     await rig.restore()
     rig.sink.open.clear()
@@ -272,7 +272,7 @@ async def test_release_is_bounded_and_leaves_no_commit_behind() -> None:
 
 async def test_a_consumer_that_does_not_answer_is_a_failed_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """A consumer loop that hangs holds no checkpoint for ever; once it answers, the next one is made."""
-    monkeypatch.setattr(agent.checkpoint, "PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr(agent.runtime.checkpoint, "PROGRESS_SECONDS", 0.05)
     rig = _Rig()
     await rig.restore()
     answers = asyncio.Event()

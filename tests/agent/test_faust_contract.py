@@ -16,7 +16,7 @@ from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import ConsumerMessage
 
-from agent.transport import BatchConsumer, BatchSchema, BatchThread, BatchTransport
+from agent.runtime.transport import BatchConsumer, BatchSchema, BatchThread, BatchTransport
 
 
 def parameters(function: object) -> list[str]:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from agent.errors import AgentError
-from agent.health import Health, HealthServer, Progress
 from agent.metrics import Metrics
+from agent.web.health import Health, HealthServer, Progress
 
 
 async def ask(port: int, request: str) -> str:

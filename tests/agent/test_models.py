@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-import agent.models
+import agent.models.watcher
 from agent.metrics import Metrics
-from agent.models import ModelWatcher
-from agent.serving import ModelServing
+from agent.models.serving import ModelServing
+from agent.models.watcher import ModelWatcher
 from agent.settings import AgentSettings
+from broker.registry.blob_stores import save_artifact
+from broker.testing import InMemoryBlobStore
 from detector.errors import ArtifactError, StoreError
-from detector.stores import save_artifact
-from detector.testing import SYSTEM, InMemoryBlobStore, tiny_files
+from detector.testing import SYSTEM, tiny_files
 from schemas.codec import decode, encode
 from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
 
@@ -33,8 +34,8 @@ class _Rig:
         self.swapped: list[ModelServing] = []
         self.store = InMemoryBlobStore()
         self.sha256 = save_artifact(self.store, tiny_files())
-        monkeypatch.setattr(agent.models, "open_store", lambda *_: self.store)
-        monkeypatch.setattr(agent.models, "RETRY_SECONDS", 0.0)
+        monkeypatch.setattr(agent.models.watcher, "open_store", lambda *_: self.store)
+        monkeypatch.setattr(agent.models.watcher, "RETRY_SECONDS", 0.0)
 
         async def swap(_system: str, serving: ModelServing) -> None:
             self.swapped.append(serving)
@@ -68,7 +69,7 @@ async def test_a_refused_model_is_tried_again_when_its_alias_is_moved_there_agai
         raise ArtifactError("too large for this agent")
 
     with monkeypatch.context() as patch:
-        patch.setattr(agent.models, "load_artifact", refuse)
+        patch.setattr(agent.models.watcher, "load_artifact", refuse)
         assert await rig.move(2) == ["refused"]
     assert await rig.move(2) == []
     assert await rig.move(3) == ["loaded"]
@@ -84,7 +85,7 @@ async def test_what_says_nothing_of_the_model_is_tried_again(monkeypatch: pytest
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(agent.models, "ModelServing", fail)
+        patch.setattr(agent.models.watcher, "ModelServing", fail)
         assert await rig.move(2) == ["unavailable"]
     await rig.watcher._load_wanted()
     assert rig.statuses == ["unavailable", "loaded"]
@@ -97,7 +98,7 @@ async def test_content_that_breaks_its_reader_is_refused(monkeypatch: pytest.Mon
     def fail(*_: Any, **__: Any) -> None:
         raise KeyError("tensor")
 
-    monkeypatch.setattr(agent.models, "unpack", fail)
+    monkeypatch.setattr(agent.models.watcher, "unpack", fail)
     assert await rig.move(2) == ["refused"]
     await rig.watcher._load_wanted()
     assert rig.statuses == ["refused"]

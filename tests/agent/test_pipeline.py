@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.pipeline import InputRecord, Output, PartitionPipeline, SystemPipeline
-from agent.serving import BaselineServing, ModelServing
+from agent.models.serving import BaselineServing, ModelServing
+from agent.stages.detect import InputRecord, Output, PartitionPipeline, SystemPipeline
 from detector.errors import SnapshotError
 from detector.input.line_reader import LineReader
 from detector.model.scoring import Scorer, run_lengths

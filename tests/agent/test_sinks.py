@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from agent.errors import OutputTooLarge
 from agent.metrics import Metrics
-from agent.pipeline import InputRecord, Output, Rejected
-from agent.sinks import NULL_VALUE, Outgoing, Sink, encode_output, shorter
+from agent.runtime.producer import NULL_VALUE, Outgoing, Sink, encode_output, shorter
+from agent.stages.detect import InputRecord, Output, Rejected
 from broker.settings import KafkaSettings
 from schemas.dead_letter import DeadLetter
 from schemas.topics import Topics

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-import agent.snapshot_store
+import agent.runtime.snapshot_store
 from agent.errors import LostState, SnapshotTooLarge
 from agent.metrics import Metrics
-from agent.sinks import Sink
-from agent.snapshot_store import SnapshotStore
+from agent.runtime.producer import Sink
+from agent.runtime.snapshot_store import SnapshotStore
 from broker.embedded import EmbeddedBroker
 from broker.settings import KafkaSettings
 from schemas.snapshot import SnapshotName
@@ -74,7 +74,7 @@ async def test_a_corrupt_snapshot_is_lost_state(kafka: KafkaSettings, sink: Sink
 
 async def test_superseded_snapshots_are_tombstoned(kafka: KafkaSettings, sink: Sink) -> None:
     """Forgetting writes an empty record under each key."""
-    from broker.reading import read_topic
+    from broker.topic_reader import read_topic
 
     store = SnapshotStore(kafka, "state4", "group", sink)
     stored = await store.write("raw", 0, b"body", 1, [])
@@ -87,7 +87,7 @@ async def test_what_could_not_be_read_back_is_not_written(
     kafka: KafkaSettings, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A snapshot of exactly the limit is read back; one above it, compressed or not, is refused unwritten."""
-    monkeypatch.setattr(agent.snapshot_store, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(agent.runtime.snapshot_store, "MAX_BYTES", 1_000)
     store = SnapshotStore(kafka, "state3", "group", sink)
     keys: list[bytes] = []
     for body in (b"x" * 1_001, random.Random(0).randbytes(1_000)):

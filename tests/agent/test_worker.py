@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-import agent.checkpoint
+import agent.runtime.checkpoint
 import agent.worker
-from agent.checkpoint import every
 from agent.errors import BatchLost
+from agent.runtime.checkpoint import every
+from agent.runtime.transport import Batch
 from agent.settings import AgentSettings
-from agent.transport import Batch
 from agent.worker import Worker
 from detector.testing import SYSTEM
 
@@ -48,7 +48,7 @@ def worker() -> Worker:
 async def test_the_live_probe_fails_when_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that waits for a consumer that does not answer is no sign of life, and is given up after a while."""
     monkeypatch.setattr(agent.worker, "CLOCK_SECONDS", 0.05)
-    monkeypatch.setattr(agent.checkpoint, "PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr(agent.runtime.checkpoint, "PROGRESS_SECONDS", 0.05)
     made = worker()
     assert made._alive().ok, "before its start it is not judged"
     made._ticked_at = 0.0

@@ -8,13 +8,13 @@ from confluent_kafka import Consumer, TopicPartition
 from broker.admin import check_topics, ensure_topics
 from broker.embedded import EmbeddedBroker
 from broker.errors import BrokerError
-from broker.kafka_store import KafkaStore, write_all
-from broker.reading import read_topic
-from broker.registry import Registry, publish, read_models
+from broker.registry.blob_stores import FolderStore
+from broker.registry.kafka_store import KafkaStore, write_all
+from broker.registry.records import Registry, publish, read_models
+from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
-from broker.stores import open_store
+from broker.topic_reader import read_topic
 from detector.errors import StoreError
-from detector.stores import FolderStore
 from schemas.codec import encode
 from schemas.errors import RecordError
 from schemas.model_record import ModelAlias, ModelPointer

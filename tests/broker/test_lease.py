@@ -5,8 +5,8 @@ import pytest
 from broker.admin import ensure_topics
 from broker.embedded import EmbeddedBroker
 from broker.errors import BrokerError
-from broker.lease import Lease
-from broker.registry import read_models
+from broker.registry.lease import Lease
+from broker.registry.records import read_models
 from broker.settings import KafkaSettings
 from schemas.topics import Topics
 

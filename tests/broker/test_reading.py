@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from broker.errors import BrokerError
-from broker.reading import partitions_of
 from broker.settings import KafkaSettings
+from broker.topic_reader import partitions_of
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from agent.settings import AgentSettings
-from broker.config import load_settings
 from deploy.tools import values_schema
+from fusionlog.settings.load import load_settings
 from trainer.settings import TrainerSettings
 
 VARIANTS = [None, "minimal", "sasl", "external-store"]

@@ -85,7 +85,7 @@ def test_a_demo_without_a_terminal_gives_signs_of_life():
 def test_the_written_settings_are_those_of_trainer_and_agent(demo, tmp_path):
     """Both programs accept what the demo writes, and agree on how the target is cut."""
     from agent.settings import AgentSettings
-    from broker.config import load_settings
+    from fusionlog.settings.load import load_settings
     from trainer.settings import TrainerSettings
 
     trainer = configs.write_trainer(tmp_path, demo._kafka, demo.topics, demo.data, "raw.history", 1)

@@ -19,11 +19,11 @@ from aiokafka import TopicPartition as AioPartition
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from broker.admin import ensure_topics
-from broker.kafka_store import KafkaStore, write_all
-from broker.reading import read_topic
-from broker.registry import publish
+from broker.registry.blob_stores import save_artifact
+from broker.registry.kafka_store import KafkaStore, write_all
+from broker.registry.records import publish
 from broker.settings import KafkaSettings
-from detector.stores import save_artifact
+from broker.topic_reader import read_topic
 from detector.testing import SYSTEM
 from schemas.chunks import cut
 from schemas.model_record import ModelAlias, ModelPointer
@@ -33,7 +33,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90.0
 _PROGRAM = (
     "import sys; from agent.app import run; from agent.settings import AgentSettings; "
-    "from broker.config import load_settings; sys.exit(run(load_settings(AgentSettings, sys.argv[1])))"
+    "from fusionlog.settings.load import load_settings; from fusionlog.settings.logs import configure_logs; "
+    "settings = load_settings(AgentSettings, sys.argv[1]); configure_logs(settings.log.format, settings.log.level); "
+    "sys.exit(run(settings))"
 )
 
 

@@ -7,16 +7,16 @@ import msgspec
 import pytest
 
 from broker.admin import ensure_topics
-from broker.config import load_settings
 from broker.errors import BrokerError
-from broker.promotion import promote
-from broker.registry import publish as write_version
-from broker.registry import read_models
-from broker.stores import open_store
+from broker.registry.blob_stores import load_artifact
+from broker.registry.promotion import promote
+from broker.registry.records import publish as write_version
+from broker.registry.records import read_models
+from broker.registry.stores import open_store
 from detector.artifact.export import unpack
 from detector.errors import StoreError
-from detector.stores import load_artifact
 from detector.testing import tiny_files
+from fusionlog.settings.load import load_settings
 from trainer.publish import check_publishable, publish
 from trainer.settings import TrainerSettings
 

@@ -7,9 +7,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from broker.config import load_settings
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
+from fusionlog.settings.load import load_settings
 from trainer.bounds import parse_bound
 from trainer.errors import SourceError
 from trainer.lines import TargetLine

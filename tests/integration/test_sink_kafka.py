@@ -7,9 +7,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from agent.errors import OutputTooLarge
 from agent.metrics import Metrics
-from agent.sinks import Outgoing, Sink
-from broker.reading import read_topic
+from agent.runtime.producer import Outgoing, Sink
 from broker.settings import KafkaSettings
+from broker.topic_reader import read_topic
 
 pytestmark = pytest.mark.kafka
 

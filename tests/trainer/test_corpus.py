@@ -7,7 +7,6 @@ import random
 import pytest
 from structlog.testing import capture_logs
 
-from broker.config import load_settings
 from detector.errors import DecodeError
 from detector.input.line_reader import LineReader
 from detector.model.scoring import run_lengths
@@ -16,6 +15,7 @@ from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher
 from detector.system import SystemSpec, WindowSpec
 from detector.windowing.cutter import WindowCutter
+from fusionlog.settings.load import load_settings
 from trainer.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
 from trainer.errors import SourceError
 from trainer.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine

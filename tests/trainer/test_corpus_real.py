@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from broker.config import load_settings
+from fusionlog.settings.load import load_settings
 from trainer.corpus import read_corpus
 from trainer.settings import TrainerSettings
 from trainer.sources import open_source, open_target

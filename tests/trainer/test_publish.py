@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from broker import registry
 from broker.admin import ensure_topics
-from broker.config import load_settings
 from broker.embedded import EmbeddedBroker
 from broker.errors import BrokerError
-from broker.registry import read_models
+from broker.registry import records as registry
+from broker.registry.blob_stores import load_artifact
+from broker.registry.records import read_models
+from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
-from broker.stores import open_store
 from detector.artifact.export import unpack
-from detector.stores import load_artifact
 from detector.testing import tiny_files
+from fusionlog.settings.load import load_settings
 from schemas.chunks import sha256_of
 from schemas.topics import Topics
 from trainer import publish as publishing

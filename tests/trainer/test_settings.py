@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.config import SettingsError, load_settings
+from fusionlog.settings.load import SettingsError, load_settings
 from trainer.bounds import Bound, parse_bound
 from trainer.settings import TrainerSettings, system_name
 

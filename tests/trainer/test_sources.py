@@ -5,8 +5,8 @@ import lzma
 
 import pytest
 
-from broker.config import load_settings
 from broker.errors import SettingsError
+from fusionlog.settings.load import load_settings
 from trainer.errors import SourceError
 from trainer.lines import SourceLine, TargetLine
 from trainer.settings import TrainerSettings

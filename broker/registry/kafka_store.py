@@ -5,8 +5,8 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from broker.errors import BrokerError
-from broker.reading import read_topic
 from broker.settings import KafkaSettings
+from broker.topic_reader import read_topic
 from detector.errors import StoreError
 from schemas.chunks import Assembler, cut, parse_key, sha256_of
 from schemas.errors import RecordError

@@ -8,10 +8,10 @@ from typing import Any
 
 from agent.errors import BatchLost, PositionLost
 from agent.metrics import Metrics
-from agent.pipeline import Output, PartitionPipeline
-from agent.sinks import Outgoing, Sink, encode_output
-from agent.snapshot_store import Stored
-from agent.transport import Batch, Fetched
+from agent.runtime.producer import Outgoing, Sink, encode_output
+from agent.runtime.snapshot_store import Stored
+from agent.runtime.transport import Batch, Fetched
+from agent.stages.detect import Output, PartitionPipeline
 from schemas.topics import Topics
 
 Run = Callable[..., Awaitable[Any]]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from broker.registry.blob_stores import FolderStore, load_artifact, save_artifact
+from broker.testing import InMemoryBlobStore
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, StoreError
-from detector.stores import FolderStore, load_artifact, save_artifact
-from detector.testing import InMemoryBlobStore, tiny_files
+from detector.testing import tiny_files
 from schemas.chunks import sha256_of
 
 LIMIT = 1 << 20

@@ -19,7 +19,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from agent.errors import OutputTooLarge
 from agent.metrics import Metrics
-from agent.pipeline import Output, Rejected
+from agent.stages.detect import Output, Rejected
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from schemas.codec import encode

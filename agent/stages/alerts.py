@@ -4,7 +4,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 
-from agent.serving import Reasons, Serving, Verdict
+from agent.models.serving import Reasons, Serving, Verdict
 from detector.input.redact import redact
 from detector.windowing.cutter import Late, Window
 from schemas.alert import (

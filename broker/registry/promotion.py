@@ -2,13 +2,13 @@
 
 import time
 
-from broker import registry
 from broker.errors import BrokerError
-from broker.lease import Lease
+from broker.registry import records as registry
+from broker.registry.blob_stores import load_artifact
+from broker.registry.lease import Lease
+from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
-from broker.stores import open_store
 from detector.artifact.export import unpack
-from detector.stores import load_artifact
 from schemas.model_record import ModelAlias
 from schemas.topics import Topics
 

@@ -4,10 +4,11 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import structlog
 
-from agent.settings import LogSettings
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 _NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "fsspec", "torch")
 _REMEMBERED = 1_000
@@ -36,9 +37,9 @@ class OncePerWhile(logging.Filter):
         return True
 
 
-def configure_logging(settings: LogSettings) -> None:
-    """Set up structlog and the standard library's root logger, once per process."""
-    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+def configure_logs(style: Literal["auto", "json", "console"] = "auto", level: LogLevel = "info") -> None:
+    """Set up structlog and the standard library's root logger, once per process; `auto` is `console` on a terminal."""
+    console = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -61,7 +62,7 @@ def configure_logging(settings: LogSettings) -> None:
     handler.addFilter(OncePerWhile())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.level.upper())
+    root.setLevel(level.upper())
     for name in _NOISY:  # their "info" is a running commentary
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(

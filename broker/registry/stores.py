@@ -1,8 +1,8 @@
 """From the URL of an artifact store to the store."""
 
-from broker.kafka_store import KafkaStore
+from broker.registry.blob_stores import BlobStore, FolderStore
+from broker.registry.kafka_store import KafkaStore
 from broker.settings import KafkaSettings
-from detector.stores import BlobStore, FolderStore
 from schemas.topics import Topics
 
 _KAFKA = "kafka://"

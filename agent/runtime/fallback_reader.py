@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from agent.pipeline import InputRecord
+from agent.stages.detect import InputRecord
 from broker.settings import KafkaSettings
 
 READ_SECONDS = 10.0

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from agent.errors import AgentError, LostState, SnapshotTooLarge
-from agent.sinks import Outgoing, Sink
+from agent.runtime.producer import Outgoing, Sink
 from broker.settings import KafkaSettings
 from schemas.chunks import Assembler, cut, parse_key, sha256_of
 from schemas.errors import RecordError

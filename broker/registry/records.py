@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from broker.kafka_store import write_all
-from broker.reading import read_topic
+from broker.registry.kafka_store import write_all
 from broker.settings import KafkaSettings
+from broker.topic_reader import read_topic
 from schemas.codec import decode, encode
 from schemas.errors import RecordError
 from schemas.model_record import ModelAlias, ModelPointer

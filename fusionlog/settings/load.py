@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from broker.config_errors import one_line
 from broker.errors import SettingsError
+from fusionlog.settings.one_line_errors import one_line
 
 __all__ = ["ENVIRONMENT_PREFIX", "SettingsError", "load_settings"]
 

@@ -18,12 +18,12 @@ from aiokafka.errors import KafkaError
 
 from agent.errors import AgentError, LostState, SnapshotTooLarge
 from agent.metrics import Metrics
-from agent.partition import Partition, Run
-from agent.pipeline import PartitionPipeline, SystemPipeline
+from agent.runtime.assignment import Partition, Run
+from agent.runtime.producer import Sink
+from agent.runtime.snapshot_store import SnapshotStore, Stored
+from agent.runtime.transport import BatchThread, Fetched, Place, StaleGeneration
 from agent.settings import AgentSettings
-from agent.sinks import Sink
-from agent.snapshot_store import SnapshotStore, Stored
-from agent.transport import BatchThread, Fetched, Place, StaleGeneration
+from agent.stages.detect import PartitionPipeline, SystemPipeline
 from detector.errors import SnapshotError
 from schemas.errors import RecordError
 from schemas.snapshot import SnapshotName

@@ -13,8 +13,8 @@ import structlog
 from confluent_kafka import KafkaException, Producer
 
 from broker.errors import BrokerError
-from broker.reading import read_topic
 from broker.settings import KafkaSettings
+from broker.topic_reader import read_topic
 from schemas.codec import decode, encode
 from schemas.errors import RecordError
 from schemas.model_record import PublishLease

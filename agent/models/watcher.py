@@ -14,15 +14,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agent.metrics import Metrics
-from agent.serving import ModelServing
+from agent.models.serving import ModelServing
+from agent.runtime.producer import Outgoing, Sink
 from agent.settings import AgentSettings
-from agent.sinks import Outgoing, Sink
 from broker.errors import BrokerError
-from broker.registry import Registry
-from broker.stores import open_store
+from broker.registry.blob_stores import load_artifact
+from broker.registry.records import Registry
+from broker.registry.stores import open_store
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch
-from detector.stores import load_artifact
 from detector.system import SystemSpec
 from schemas.codec import encode
 from schemas.errors import RecordError

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import msgspec
 
-from agent.alerts import build_alert, closed_window, late_line
-from agent.catalogue import TemplateCatalogue
-from agent.serving import Serving, Verdict
+from agent.models.serving import Serving, Verdict
+from agent.stages.alerts import build_alert, closed_window, late_line
+from agent.stages.catalogue import TemplateCatalogue
 from detector.errors import DecodeError, SnapshotError
 from detector.input.line_reader import LineReader
 from detector.model.scoring import run_lengths

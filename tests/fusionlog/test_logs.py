@@ -2,7 +2,7 @@
 
 import logging
 
-from agent.logs import OncePerWhile
+from fusionlog.settings.logs import OncePerWhile
 
 
 def record(name: str, message: str) -> logging.LogRecord:

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from broker.config import SettingsError, load_settings
+from fusionlog.settings.load import SettingsError, load_settings
 
 
 class Inner(BaseModel):

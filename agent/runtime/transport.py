@@ -22,8 +22,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, ConsumerMessage
 
 from agent.errors import AgentError, PositionLost, UnreadableRecord
-from agent.pipeline import RawRecord
-from agent.plain_reading import read_plainly, stuck_partitions
+from agent.runtime.fallback_reader import read_plainly, stuck_partitions
+from agent.stages.detect import RawRecord
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 

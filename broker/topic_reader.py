@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from broker.diagnosis import unanswered
+from broker.connection_check import unanswered
 from broker.errors import BrokerError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 

@@ -1,0 +1,1 @@
+"""The model that serves: watching the models topic, loading, scoring."""

@@ -1,0 +1,1 @@
+"""What is made of a partition's records: detection, its alerts, and the template catalogue."""

@@ -1,0 +1,1 @@
+"""Artifact stores, model records, leases and promotion."""
