@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.datasets import SYSTEMS
 from bench.errors import BenchError, MisuseError
+from testkit.errors import TestkitError
 
 OK, FAILED, MISUSE = 0, 1, 2
 DATA = Path("../shared/data")
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return {"e2e": _e2e, "parse": _parse, "report": _report}[options.command](options)
     except MisuseError as error:
         return _fail(str(error), MISUSE)
-    except BenchError as error:
+    except (BenchError, TestkitError) as error:
         return _fail(str(error), FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", FAILED)

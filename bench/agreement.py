@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.independent_cut import Cut
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
+from testkit.reference_windows import Cut
 
 SCORE_TOLERANCE = 1e-5
 Place = tuple[str, int, int]

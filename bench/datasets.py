@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from testkit.lines import RawLine
 
 SYSTEMS = ("hdfs", "bgl")
 BGL_PART_LINES = 50_000
@@ -37,23 +38,6 @@ SPECS: Mapping[str, dict[str, Any]] = {
     },
 }
 _BLOCK = re.compile(rb"blk_-?\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class RawLine:
-    """A line to produce.
-
-    Attributes:
-        row: index of the line in its file; known to the benchmark alone.
-        value: the line as it goes to Kafka, without any label.
-        key: what keeps the lines of a window in one partition.
-        time_ms: the line's own time stamp.
-    """
-
-    row: int
-    value: bytes
-    key: bytes
-    time_ms: int
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from detector.system import SystemSpec
 from detector.windowing.cutter import Window, WindowCutter
 from fusionlog.demo.generator import DemoData, RawLine, generate, history_truth, write_source
 from fusionlog.demo.scorer import JudgedWindow, score
-from trainer.signature import Corpus, Signature
+from trainer.data.signatures import Corpus, Signature
 
 
 def parser_of(lines: Iterable[RawLine], spec: SystemSpec) -> LineParser:

@@ -11,12 +11,9 @@ from typing import Any
 
 from bench import baselines, datasets
 from bench.agreement import Audit, ReplayComparison, audit, compare, first_by_id
-from bench.datasets import RawLine, Target
+from bench.datasets import Target
 from bench.errors import BenchError, MisuseError
-from bench.independent_cut import Cut, cut
-from bench.kafka_io import Kafka, Place
 from bench.metrics import average_precision, confusion, most_wrong
-from bench.processes import Program
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
@@ -27,6 +24,10 @@ from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
 from schemas.topics import Topics
+from testkit.kafka_io import Kafka, Place
+from testkit.lines import RawLine
+from testkit.processes import Program
+from testkit.reference_windows import Cut, cut
 
 PREFIX = "bench"
 TOPICS_SECONDS = 120.0

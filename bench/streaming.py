@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
-from bench.datasets import RawLine, Target
-from bench.kafka_io import Kafka, Place, total
-from bench.processes import Program, wait_until
+from bench.datasets import Target
 from schemas.topics import Topics
+from testkit.kafka_io import Kafka, Place, total
+from testkit.lines import RawLine
+from testkit.processes import Program, wait_until
 
 PIECES = (0.4, 0.7)
 """Shares of the live part that are produced when the agent starts, and when it is killed."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import yaml
 
-from bench.datasets import RawLine, Source, Target
+from bench.datasets import Source, Target
 from bench.errors import MisuseError
-from bench.independent_cut import Cut, cut
-from bench.kafka_io import Kafka, Place
-from bench.processes import Program
 from bench.recorded import AnswerBook, PublishedEvents, RecordedAnswer, write_answers
 from detector.windowing.cutter import window_id
+from testkit.kafka_io import Kafka, Place
+from testkit.lines import RawLine
+from testkit.processes import Program
+from testkit.reference_windows import Cut, cut
 
 TRAIN_SECONDS = 3_600.0
 

@@ -8,8 +8,8 @@ import typer
 from typer.exceptions import TyperException
 
 from fusionlog.commands import agent, demo, generate, models, tap, topics, train, version
-from fusionlog.console import emit, fail
 from fusionlog.exits import FAILED, OK, exit_code_of, message_of
+from fusionlog.render.console import emit, fail
 
 app = typer.Typer(
     name="fusionlog",

@@ -1,4 +1,4 @@
-"""How a run tells what it is at; who shows it, and how, is up to the caller (`fusionlog.progress`)."""
+"""How a run tells what it is at; who shows it, and how, is up to the caller (`fusionlog.render.progress`)."""
 
 from typing import Protocol
 

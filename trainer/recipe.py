@@ -15,26 +15,26 @@ import structlog
 
 from detector.artifact.folder import write_folder
 from schemas.chunks import sha256_of
-from trainer.corpus import read_corpus
-from trainer.crew import Assignment, Crew
-from trainer.distillation import Distillation, DistillationSettings, Distilled
-from trainer.encoding import make_embedder
+from trainer.data.corpus import read_corpus
+from trainer.data.sources import open_source, open_target
 from trainer.errors import LabellerError
-from trainer.evaluation import alert_rate
-from trainer.grouping import label_groups
-from trainer.label_ledger import LabelLedger
-from trainer.labelling.plan import make_hasher, make_plan
-from trainer.labelling.source_alarm import carried_over
-from trainer.learner import Mixture
-from trainer.meta_learning import MetaSettings
-from trainer.packing import pack_model
+from trainer.export import pack_model
+from trainer.labelling.collector import Desk, system_card
+from trainer.labelling.grouping import label_groups
+from trainer.labelling.labellers import make_hasher, make_plan
+from trainer.labelling.ledger import LabelLedger
+from trainer.labelling.source_prior import carried_over
+from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
+from trainer.learning.encoding import make_embedder
+from trainer.learning.evaluation import alert_rate
+from trainer.learning.meta_learning import MetaSettings
+from trainer.learning.training import Mixture
+from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, Silent
 from trainer.publish import check_publishable, publish
-from trainer.questions import Desk, system_card
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
-from trainer.sources import open_source, open_target
-from trainer.word_vectors import load_word_vectors
+from trainer.workers.local import Assignment, Crew
 
 __all__ = ["TrainingReport", "train"]
 
@@ -207,6 +207,6 @@ def _warnings(metrics: Mapping[str, float], groups: int) -> tuple[str, ...]:
 
 
 def _ray_crew(assignment: Assignment, settings: TrainerSettings) -> Crew:
-    from trainer.actors import RayCrew
+    from trainer.workers.ray_actors import RayCrew
 
     return RayCrew(assignment, settings.ray_address)

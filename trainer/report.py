@@ -15,7 +15,7 @@ class TrainingReport:
         sha256: the artifact's id.
         labeller: who labelled.
         metrics: figures of the manifest.
-        transfer_readiness: see `trainer.evaluation`; None where the audit had nothing general.
+        transfer_readiness: see `trainer.learning.evaluation`; None where the audit had nothing general.
         counts: lines, windows, signatures, templates, answers.
         seconds: wall time.
         retrieval: `milvus`, or `exact` where Milvus could not be used.

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from broker.settings import KafkaSettings
 from detector.system import SystemSpec
 from schemas.topics import Topics
-from trainer.bounds import parse_bound
+from trainer.data.replay_range import parse_bound
 
 STARTER = "starter"
 KAFKA = "kafka://"

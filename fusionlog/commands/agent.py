@@ -21,7 +21,7 @@ def agent(
     Example: fusionlog agent --config agent.yaml
     """
     from agent.settings import AgentSettings
-    from fusionlog.console import emit
+    from fusionlog.render.console import emit
     from fusionlog.settings.load import load_settings
 
     overrides = {"kafka": {"bootstrap_servers": bootstrap_servers}} if bootstrap_servers else {}

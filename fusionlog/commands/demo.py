@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fusionlog.console import emit_json, fail
 from fusionlog.exits import FAILED
+from fusionlog.render.console import emit_json, fail
 from fusionlog.settings.logs import configure_logs
 
 

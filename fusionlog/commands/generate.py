@@ -12,9 +12,9 @@ from confluent_kafka import Message, Producer
 
 from broker.errors import BrokerError
 from fusionlog.commands.options import BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit
 from fusionlog.demo.generator import RawLine, shifts
 from fusionlog.demo.generator import generate as generate_all
+from fusionlog.render.console import emit
 from fusionlog.settings.logs import configure_logs
 from fusionlog.signals import interrupted_by
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit, emit_json
+from fusionlog.render.console import emit, emit_json
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -15,8 +15,8 @@ from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from broker.topic_reader import partitions_of
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit_json, note
-from fusionlog.demo.text import alert_block, print_lines, printable
+from fusionlog.render.alerts import alert_block, print_lines, printable
+from fusionlog.render.console import emit_json, note
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import decode

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.console import emit, emit_json, warn
+from fusionlog.render.console import emit, emit_json, warn
 
 app = typer.Typer(no_args_is_help=True)
 

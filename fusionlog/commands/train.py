@@ -86,9 +86,9 @@ def train(
     Example: fusionlog train --source BGL.log --source-layout loghub-bgl --source-window-kind tumbling
     --target kafka://raw.hdfs --target-layout loghub-hdfs --idle-seconds 86400 --bootstrap-servers localhost:9092
     """
-    from fusionlog.console import emit, emit_json, fail, warn
     from fusionlog.exits import FAILED
-    from fusionlog.progress import progress_for_people
+    from fusionlog.render.console import emit, emit_json, fail, warn
+    from fusionlog.render.progress import progress_for_people
     from fusionlog.settings.load import load_settings
     from fusionlog.settings.logs import configure_logs
     from fusionlog.signals import interrupted_by

@@ -4,7 +4,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from fusionlog.console import emit
+from fusionlog.render.console import emit
 
 
 def version() -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from detector.system import SystemSpec
-from fusionlog.demo import media
 from fusionlog.demo.systems import DemoSystem, source_system, target_system
-from trainer.starter.simulator import SimulatedLine, Stamp, Traffic, dice_of, simulate, spread
+from loggen.demo import media
+from loggen.engine import SimulatedLine, Stamp, Traffic, dice_of, simulate, spread
 
 PARTITIONS = 4  # what the embedded broker gives every topic
 SOURCE_SESSIONS = 1_500

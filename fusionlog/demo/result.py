@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from fusionlog.demo.scorer import Scores
-from fusionlog.demo.text import summary
+from fusionlog.render.alerts import summary
 
 _DIGITS = 4
 

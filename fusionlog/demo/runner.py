@@ -26,9 +26,9 @@ from fusionlog.demo.model import load_champion, novelty_of
 from fusionlog.demo.observer import Observer, Place
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
-from fusionlog.demo.signs_of_life import SignsOfLife
-from fusionlog.demo.text import alert_block, alert_line, print_lines
 from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.render.alerts import alert_block, alert_line, print_lines
+from fusionlog.render.spinner import SignsOfLife
 from fusionlog.settings.load import load_settings
 from fusionlog.signals import interrupted_by
 from schemas.alert import Alert

@@ -2,9 +2,29 @@
 
 from dataclasses import dataclass
 
-from detector.system import SystemSpec
-from fusionlog.demo import media, payments
-from trainer.starter.simulator import Service, dice_of
+from detector.system import MaskRule, SystemSpec, WindowSpec
+from loggen.demo import media, payments
+from loggen.engine import Service, dice_of
+
+MEDIA_SPEC = SystemSpec(
+    name=media.NAME,
+    format="raw",
+    layout="custom",
+    line_pattern=r"^(?P<time>\S+) node=\S+(?: job=(?P<key>\S+))? (?P<message>.*)$",
+    time_format="iso",
+    window=WindowSpec(kind="session", idle_seconds=90, max_lines=256),
+)
+
+PAYMENTS_SPEC = SystemSpec(
+    name=payments.NAME,
+    format="auto",
+    layout="custom",
+    line_pattern=r"^(?P<time>\S+ \S+) +\[\S+\] (?P<message>.*)$",
+    time_format="%Y-%m-%d %H:%M:%S,%f",
+    key_pattern=r"\btxn=(T[0-9A-F]{8})\b",
+    window=WindowSpec(kind="session", idle_seconds=120, max_lines=256),
+    masks=(MaskRule(name="TXN", pattern=r"\bT[0-9A-F]{8}\b"),),
+)
 
 
 @dataclass(frozen=True)
@@ -17,9 +37,9 @@ class DemoSystem:
 
 def source_system(seed: int) -> DemoSystem:
     """The mature system: payments."""
-    return DemoSystem(payments.payments(dice_of(seed, "payments")), payments.SPEC)
+    return DemoSystem(payments.payments(dice_of(seed, "payments")), PAYMENTS_SPEC)
 
 
 def target_system(seed: int) -> DemoSystem:
     """The new system: a media pipeline."""
-    return DemoSystem(media.media(dice_of(seed, "media")), media.SPEC)
+    return DemoSystem(media.media(dice_of(seed, "media")), MEDIA_SPEC)

@@ -1,9 +1,9 @@
 import msgspec
 
 from bench.agreement import audit, compare
-from bench.independent_cut import Cut
 from schemas.alert import Alert, AlertData, AlertWindow, Evidence, Explanation, ModelReference
 from schemas.closed_window import ClosedWindow
+from testkit.reference_windows import Cut
 
 MODEL = ModelReference(name="bgl", version=1, sha256="a" * 64)
 

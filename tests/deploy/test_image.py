@@ -13,7 +13,7 @@ from tests.deploy.conftest import ROOT
 
 DOCKERFILE = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
 BUILD_STAGE, FINAL_STAGE = (f"FROM {stage}" for stage in re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:])
-PACKAGES = ("agent", "broker", "detector", "fusionlog", "schemas", "trainer")
+PACKAGES = ("agent", "broker", "detector", "fusionlog", "loggen", "schemas", "testkit", "trainer")
 
 
 def copied_into_build() -> list[str]:

@@ -14,7 +14,7 @@ import yaml
 
 from deploy.kafka.local_kafka import LocalKafka, free_port
 from detector.system import SystemSpec
-from fusionlog.demo.media import SPEC
+from fusionlog.demo.systems import MEDIA_SPEC as SPEC
 from schemas.topics import Topics
 from tests.deploy.conftest import ROOT
 from tests.deploy.kafka_reading import records, topic_partitions

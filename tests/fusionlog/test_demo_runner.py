@@ -10,7 +10,7 @@ from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import RawLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores
-from fusionlog.demo.signs_of_life import SignsOfLife
+from fusionlog.render.spinner import SignsOfLife
 
 WANTED = {
     "seed", "broker", "lines_produced", "lines_consumed", "windows", "alerts", "precision", "recall", "f1",

@@ -1,6 +1,6 @@
 from rich.console import Console
 
-from fusionlog.demo.text import alert_block, alert_line, printable, summary
+from fusionlog.render.alerts import alert_block, alert_line, printable, summary
 from schemas.alert import NearestSourceEvent
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-PACKAGES = ("schemas", "detector", "broker", "agent", "trainer", "fusionlog", "fusionlog.__main__")
+PACKAGES = ("schemas", "detector", "broker", "agent", "trainer", "loggen", "testkit", "fusionlog", "fusionlog.__main__")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

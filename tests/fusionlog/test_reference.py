@@ -1,12 +1,12 @@
 from pathlib import Path
 
-from fusionlog.reference import reference
+from fusionlog.settings.reference import reference
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
 
 def test_the_settings_reference_is_current():
-    """`python -m fusionlog.reference > docs/configuration.md` was run after the last change of a setting."""
+    """`python -m fusionlog.settings.reference > docs/configuration.md` was run after the last change of a setting."""
     assert PAGE.read_text().strip() == reference().strip()
 
 

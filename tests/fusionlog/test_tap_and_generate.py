@@ -11,7 +11,7 @@ from broker.settings import KafkaSettings
 from detector.input.line_reader import LineReader
 from fusionlog.__main__ import run
 from fusionlog.commands import tap as tap_command
-from fusionlog.demo import media
+from fusionlog.demo.systems import MEDIA_SPEC
 from fusionlog.demo.topics import Follower, ends
 from schemas.alert import ModelReference
 from schemas.closed_window import ClosedWindow
@@ -126,7 +126,7 @@ def test_generate_writes_live_lines_until_the_count(kafka, capsys):
     assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
     assert "wrote 60 lines to raw.live" in capsys.readouterr().out
     assert sum(ends(kafka, "raw.live").values()) == 60
-    reader = LineReader(media.SPEC)
+    reader = LineReader(MEDIA_SPEC)
     with Follower(kafka, ["raw.live"]) as follower:
         found = []
         while len(found) < 60:
@@ -140,7 +140,7 @@ def test_generate_keeps_a_session_on_one_partition(kafka):
     """History comes at once, and no session is spread over partitions."""
     arguments = ["--topic", "raw.past", "--count", "3000", "--history"]
     assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
-    reader = LineReader(media.SPEC)
+    reader = LineReader(MEDIA_SPEC)
     places = {}
     with Follower(kafka, ["raw.past"]) as follower:
         count = 0

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from fusionlog.__main__ import run
-from fusionlog.progress import BarProgress, LogProgress
+from fusionlog.render.progress import BarProgress, LogProgress
 from trainer.errors import SourceError
 from trainer.report import TrainingReport
 
@@ -207,9 +207,9 @@ def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
             told.set()
 
     monkeypatch.setattr(
-        "fusionlog.progress.structlog", SimpleNamespace(get_logger=lambda _: SimpleNamespace(info=info))
+        "fusionlog.render.progress.structlog", SimpleNamespace(get_logger=lambda _: SimpleNamespace(info=info))
     )
-    monkeypatch.setattr("fusionlog.progress.LOG_SECONDS", 0.001)
+    monkeypatch.setattr("fusionlog.render.progress.LOG_SECONDS", 0.001)
     with LogProgress() as progress:
         progress.stage("fine-tune final")
         progress.advance(2)

@@ -10,12 +10,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from fusionlog.settings.load import load_settings
-from trainer.bounds import parse_bound
+from trainer.data.lines import TargetLine
+from trainer.data.replay import Replay
+from trainer.data.replay_range import parse_bound
+from trainer.data.sources import open_target
 from trainer.errors import SourceError
-from trainer.lines import TargetLine
-from trainer.replay import Replay
 from trainer.settings import TrainerSettings
-from trainer.sources import open_target
 
 pytestmark = pytest.mark.kafka
 START_MS = 1_117_838_570_000  # 2005-06-03T22:42:50Z, kept only with retention.ms=-1

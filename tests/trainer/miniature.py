@@ -3,7 +3,7 @@
 from itertools import groupby
 from random import Random
 
-from trainer.signature import Corpus, Signature, signature_id
+from trainer.data.signatures import Corpus, Signature, signature_id
 
 TEXTS = {
     "recv": "order <NUM> received",

@@ -8,12 +8,12 @@ import pytest
 import ray
 
 from tests.trainer.miniature import TEXTS, corpus, history
-from trainer.actors import RayCrew
-from trainer.crew import Assignment, LocalCrew
-from trainer.encoding import make_embedder
 from trainer.labelling.base import Answer, Question, SystemCard
-from trainer.learner import Mixture
-from trainer.meta_learning import MetaSettings
+from trainer.learning.encoding import make_embedder
+from trainer.learning.meta_learning import MetaSettings
+from trainer.learning.training import Mixture
+from trainer.workers.local import Assignment, LocalCrew
+from trainer.workers.ray_actors import RayCrew
 
 WINDOWS, KINDS = history(count=150)
 SOURCE = corpus(WINDOWS, "old", labels=[bool(kind) for kind in KINDS])

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tests.trainer.miniature import TEXTS, corpus, history
-from trainer.augmentation import augment
-from trainer.labelling.evidence import EvidenceModel
-from trainer.labelling.lexicon import lexical_words, severity
-from trainer.made_up_lines import SYSTEM, make_up_lines
+from trainer.labelling.rules.evidence import EvidenceModel
+from trainer.labelling.rules.lexicon import lexical_words, severity
+from trainer.learning.synthetic_lines import SYSTEM, make_up_lines
+from trainer.learning.synthetic_windows import augment
 
 SOURCE = {"s1": "connection refused by peer", "s2": "block stored on <ID>"}
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from trainer.calibration import Calibration, fit, sigmoid
+from trainer.learning.calibration import Calibration, fit, sigmoid
 
 
 def _drawn(slope, bias, count=4000):

@@ -3,7 +3,7 @@ from random import Random
 import numpy as np
 
 from tests.trainer.miniature import course, runs_of
-from trainer.labelling.chatter import tied
+from trainer.labelling.rules.background_events import tied
 
 
 def _tied(event, place):

@@ -16,13 +16,13 @@ from detector.parsing.templates import TemplateMatcher
 from detector.system import SystemSpec, WindowSpec
 from detector.windowing.cutter import WindowCutter
 from fusionlog.settings.load import load_settings
-from trainer.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
+from trainer.data.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
+from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine
+from trainer.data.sources import Target, open_target
+from trainer.data.template_sample import learn_templates, sample
+from trainer.data.window_labels import KeyLabels
 from trainer.errors import SourceError
-from trainer.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine
 from trainer.settings import TrainerSettings
-from trainer.sources import Target, open_target
-from trainer.template_sample import learn_templates, sample
-from trainer.window_labels import KeyLabels
 
 SPEC = SystemSpec(
     name="orders",

@@ -8,9 +8,9 @@ import random
 import pytest
 
 from fusionlog.settings.load import load_settings
-from trainer.corpus import read_corpus
+from trainer.data.corpus import read_corpus
+from trainer.data.sources import open_source, open_target
 from trainer.settings import TrainerSettings
-from trainer.sources import open_source, open_target
 
 pytestmark = pytest.mark.shared
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from tests.trainer.miniature import corpus, history
-from trainer.distillation import Distillation, DistillationSettings
-from trainer.evaluation import Share
-from trainer.grouping import label_groups
-from trainer.knowledge import Match
-from trainer.label_ledger import LabelLedger
 from trainer.labelling.base import Answer
+from trainer.labelling.collector import Desk, system_card
+from trainer.labelling.grouping import label_groups
+from trainer.labelling.ledger import LabelLedger
+from trainer.labelling.retrieval import Match
+from trainer.learning.distillation import Distillation, DistillationSettings
+from trainer.learning.evaluation import Share
+from trainer.learning.routing import Routing
 from trainer.progress import Silent
-from trainer.questions import Desk, system_card
-from trainer.routing import Routing
 
 WINDOWS, KINDS = history()
 TARGET = corpus(WINDOWS)

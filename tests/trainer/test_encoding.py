@@ -3,7 +3,7 @@ import torch
 
 from detector.model.network import SmallModel
 from tests.trainer.miniature import corpus
-from trainer.encoding import EventTable, WindowSet, logits, make_embedder, namespaced, source_windows
+from trainer.learning.encoding import EventTable, WindowSet, logits, make_embedder, namespaced, source_windows
 
 
 def test_equal_ids_of_two_systems_are_different_rows():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.evaluation import agreement, alert_rate, balanced_agreement, share, transfer_readiness
+from trainer.learning.evaluation import agreement, alert_rate, balanced_agreement, share, transfer_readiness
 
 
 def test_a_share_comes_with_an_interval_that_holds_it():

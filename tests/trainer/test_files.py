@@ -6,8 +6,8 @@ import lzma
 
 import pytest
 
+from trainer.data.files import read_lines
 from trainer.errors import SourceError
-from trainer.files import read_lines
 
 LINES = [b"first", b"", b"\xff third", b"last without an end"]
 CONTENT = b"first\r\n\n\xff third\nlast without an end"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.grouping import VIEWS, label_groups
-from trainer.signature import Corpus, Signature, signature_id
+from trainer.data.signatures import Corpus, Signature, signature_id
+from trainer.labelling.grouping import VIEWS, label_groups
 
 
 def corpus_of(*rows):

@@ -4,10 +4,10 @@ import pytest
 
 from tests.trainer.miniature import TEXTS, corpus, course, history, runs_of, spoilt
 from trainer.labelling.base import Question, SystemCard
-from trainer.labelling.evidence import EvidenceModel, probability
 from trainer.labelling.heuristic import HeuristicLabeller, corpus_fingerprint, mine_evidence
-from trainer.labelling.invariants import breaks, concerns, mine
-from trainer.labelling.tables import tabulate
+from trainer.labelling.rules.evidence import EvidenceModel, probability
+from trainer.labelling.rules.invariants import breaks, concerns, mine
+from trainer.labelling.rules.tables import tabulate
 
 CARD = SystemCard("shop", 500)
 

@@ -3,7 +3,7 @@ import pytest
 
 from detector.model.embedding import Embedder, Idf
 from tests.trainer.miniature import TEXTS, runs_of
-from trainer.knowledge import ExactIndex, Knowledge, MilvusIndex, RetrievalVectors
+from trainer.labelling.retrieval import ExactIndex, Knowledge, MilvusIndex, RetrievalVectors
 
 WINDOWS = [runs_of(events) for events in (["recv", "check"], ["recv", "check", "pack"], ["gone"], ["ship", "close"])]
 GROUPS = ["a", "b", "c", "d"]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.errors import TrainerError
-from trainer.label_ledger import Entry, LabelLedger
 from trainer.labelling.base import Answer
+from trainer.labelling.ledger import Entry, LabelLedger
 
 
 def _answer(number, label="normal", giver="llm"):

@@ -5,11 +5,11 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from tests.trainer.test_recipe import _settings
-from trainer import actors
-from trainer.crew import BATCH_QUESTIONS, LocalCrew
 from trainer.errors import LabellerError
 from trainer.labelling.base import Answer, Question, SystemCard
 from trainer.recipe import train
+from trainer.workers import ray_actors as actors
+from trainer.workers.local import BATCH_QUESTIONS, LocalCrew
 
 CARD = SystemCard("shop", 1)
 QUESTIONS = [Question(f"{n:016x}", 1, (((f"e{n}", 1),),), (1,), {}) for n in range(300)]

@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.labelling.lexicon import severity
+from trainer.labelling.rules.lexicon import severity
 
 
 @pytest.mark.parametrize(

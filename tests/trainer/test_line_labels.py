@@ -6,8 +6,8 @@ import pytest
 
 from detector.input.line_reader import LineReader
 from detector.system import SystemSpec
+from trainer.data.line_labels import label_of, label_reader, label_remover
 from trainer.errors import SourceError
-from trainer.line_labels import label_of, label_reader, label_remover
 
 PLAIN = SystemSpec(name="plain")
 BGL = SystemSpec(name="bgl", layout="loghub-bgl")

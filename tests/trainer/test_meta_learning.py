@@ -7,8 +7,8 @@ import torch
 
 from detector.model.network import SmallModel
 from tests.trainer.miniature import TEXTS, corpus, history
-from trainer.encoding import EventTable, make_embedder, namespaced, source_windows
-from trainer.meta_learning import MetaLearner, MetaSettings, Task, meta_learn
+from trainer.learning.encoding import EventTable, make_embedder, namespaced, source_windows
+from trainer.learning.meta_learning import MetaLearner, MetaSettings, Task, meta_learn
 
 
 @pytest.fixture

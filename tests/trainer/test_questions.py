@@ -3,11 +3,11 @@ import hashlib
 import pytest
 
 from tests.trainer.miniature import corpus, history
-from trainer.grouping import label_groups
-from trainer.label_ledger import LabelLedger
 from trainer.labelling.base import Answer
+from trainer.labelling.collector import Desk, system_card
+from trainer.labelling.grouping import label_groups
+from trainer.labelling.ledger import LabelLedger
 from trainer.progress import Silent
-from trainer.questions import Desk, system_card
 
 TARGET = corpus(history()[0])
 CARD = system_card(TARGET)

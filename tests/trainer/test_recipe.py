@@ -9,10 +9,10 @@ from detector.artifact.export import read_folder, unpack
 from detector.model.scoring import Scorer
 from detector.system import SystemSpec, WindowSpec
 from tests.trainer.miniature import TEXTS, history
-from trainer.crew import LocalCrew
 from trainer.errors import SourceError, TrainerError
 from trainer.recipe import train
 from trainer.settings import TrainerSettings
+from trainer.workers.local import LocalCrew
 
 SPEC = SystemSpec(
     name="shop", key_pattern=r"order=(\w+)", time_fields=("time",), window=WindowSpec(kind="session", idle_seconds=30)

@@ -3,7 +3,7 @@ import pytest
 
 from detector.model.embedding import Embedder, Idf
 from tests.trainer.miniature import corpus
-from trainer.routing import EventSimilarity, event_similarities, route
+from trainer.learning.routing import EventSimilarity, event_similarities, route
 
 
 def _similar(**cosines):

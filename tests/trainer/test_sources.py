@@ -7,10 +7,10 @@ import pytest
 
 from broker.errors import SettingsError
 from fusionlog.settings.load import load_settings
+from trainer.data.lines import SourceLine, TargetLine
+from trainer.data.sources import open_source, open_target
 from trainer.errors import SourceError
-from trainer.lines import SourceLine, TargetLine
 from trainer.settings import TrainerSettings
-from trainer.sources import open_source, open_target
 
 REST = "1117838570 2005.06.03 R02-M1 2005-06-03-15.42.50.363779 R02-M1 RAS KERNEL INFO parity error"
 

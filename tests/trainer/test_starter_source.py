@@ -3,10 +3,9 @@ from collections import Counter
 import pytest
 
 from detector.input.line_reader import LineReader
-from trainer.lines import SourceLine
-from trainer.starter import starter_source
-from trainer.starter.simulator import dice_of
-from trainer.starter.source import SYSTEMS, starter_lines
+from loggen.engine import dice_of
+from trainer.data.lines import SourceLine
+from trainer.data.starter import SYSTEMS, starter_lines, starter_source
 
 
 @pytest.fixture(scope="module")

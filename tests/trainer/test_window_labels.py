@@ -3,8 +3,8 @@
 import pytest
 
 from detector.windowing.cutter import Window
+from trainer.data.window_labels import IncidentLabels, KeyLabels, read_window_labels
 from trainer.errors import SourceError
-from trainer.window_labels import IncidentLabels, KeyLabels, read_window_labels
 
 
 def window(key="a", times_ms=(0,)):

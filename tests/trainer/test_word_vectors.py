@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trainer.errors import SourceError
-from trainer.word_vectors import load_word_vectors
+from trainer.learning.word_vectors import load_word_vectors
 
 TEXTS = ("block received", "connection refused")
 

@@ -1,1 +1,1 @@
-"""Labellers: who says `normal` or `anomalous` of a distinct window, without the truth."""
+"""Labellers, their questions and answers, the ledger of both, and retrieval."""

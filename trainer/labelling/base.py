@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from trainer.signature import Runs
+from trainer.data.signatures import Runs
 
 Label = Literal["normal", "anomalous", "abstain"]
 

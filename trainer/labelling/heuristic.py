@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from trainer.data.signatures import Corpus
 from trainer.labelling.base import Answer, Label, Question, SystemCard
-from trainer.labelling.evidence import EvidenceModel, probability
-from trainer.signature import Corpus
+from trainer.labelling.rules.evidence import EvidenceModel, probability
 
 NAME = "heuristic"
 _ANOMALOUS, _NORMAL = 0.6, 0.4

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.input.redact import redact
+from trainer.data.signatures import Runs
 from trainer.labelling.base import Label, Question, SystemCard
-from trainer.signature import Runs
 
 _ROWS_EACH_END = 30
 _TEXT_CHARACTERS = 300

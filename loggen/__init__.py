@@ -1,0 +1,1 @@
+"""The log generator: services described by what their sessions say, and faults; imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The demo's systems and faults, which judge: nothing that trains imports them."""

@@ -1,0 +1,89 @@
+"""A replicated block store: writes along a pipeline of replicas, reads, repairs."""
+
+from random import Random
+
+from loggen.engine import Layout, Service
+from loggen.faults import breaks, disturbs, overtakes, skips, storms
+from loggen.wording import Wording
+from loggen.workflow import Background, Fault, Maybe, Repeat, Workflow, chain
+
+
+def storage(dice: Random, layout: Layout) -> Service:
+    """The service in one of its vocabularies."""
+    words = Wording(dice)
+    return Service(
+        name="storage",
+        key="blk-{hex:8}",
+        hosts=("dn01", "dn02", "dn03", "dn04", "dn05"),
+        layout=layout,
+        workflows=(_write(words), _read(words), _repair(words)),
+        faults=_faults(words),
+        scares=(
+            (words.say("scare", "checksum error counter is 0", "info", "store.Scan"), 0.05),
+            (words.say("scare", "short-circuit read failed, using the network instead", "warn", "store.Read"), 0.05),
+            (words.say("scare", "failed volumes: none", "info", "store.Volumes"), 0.03),
+        ),
+        noise=(
+            (words.say("noise", "page cache holds {n:1-99} percent", "debug", "store.Cache"), 0.1),
+            (words.say("noise", "balancer bandwidth is {n:1-100} MB/s", "info", "store.Balance"), 0.05),
+        ),
+        background=(Background(words.say("beat", "heartbeat acknowledged in {n:1-40} ms", "debug", "store.Beat"), 5),),
+    )
+
+
+def _write(words: Wording) -> Workflow:
+    body = chain(
+        words.say("alloc", "allocated on {n:2-4} replicas for {path}", "info", "store.Name"),
+        Repeat(2, 4, words.say("recv", "receiving from {ip}:{port}", "info", "store.Receive", 0.3)),
+        Repeat(1, 5, words.say("packet", "packet group {n:1-900} acknowledged downstream", "info", "store.Pipe", 0.3)),
+        Repeat(2, 4, words.say("stored", "received {n:1000-67108864} bytes from {ip}", "info", "store.Receive", 0.3)),
+        words.say("sync", "flushed to <disk|medium> in {n:1-60} ms", "info", "store.Disk"),
+        words.say("commit", "replica map updated, {n:2-4} holders", "info", "store.Name"),
+        words.say("close", "write closed", "info", "store.Pipe"),
+    )
+    return Workflow("write", body, 4.0)
+
+
+def _read(words: Wording) -> Workflow:
+    body = chain(
+        words.say("ask", "read wanted by {ip} at position {n:0-67108864}", "info", "store.Read"),
+        words.say("token", "access token checked for user {user}", "info", "store.Guard", 0.2),
+        Repeat(1, 6, words.say("sent", "served {n:1000-1048576} bytes", "info", "store.Read", 0.3)),
+        Maybe(0.4, words.say("verify", "client reports checksum match", "info", "store.Read")),
+        words.say("close", "read closed after {n:2-900} ms", "info", "store.Read"),
+    )
+    return Workflow("read", body, 3.0)
+
+
+def _repair(words: Wording) -> Workflow:
+    body = chain(
+        words.say("low", "under-replicated, {n:1-2} of 3 holders", "info", "store.Repair"),
+        words.say("pick", "source {ip} chosen", "info", "store.Repair"),
+        Repeat(1, 3, words.say("copy", "copied {n:1000-67108864} bytes", "info", "store.Repair")),
+        words.say("commit", "replica map updated, {n:2-4} holders", "info", "store.Name"),
+        words.say("done", "repair finished", "info", "store.Repair"),
+    )
+    return Workflow("repair", body, 1.0)
+
+
+def _faults(words: Wording) -> tuple[Fault, ...]:
+    lost = words.say("x1", "write to mirror {ip} timed out after {n:5000-60000} ms", "error", "store.Pipe", 4.0)
+    full = words.say("x2", "volume {path} is out of space, {n:1-9} MB left", "error", "store.Disk")
+    corrupt = words.say(
+        "x3", "checksum mismatch at offset {n:0-67108864}, replica marked corrupt", "error", "store.Scan"
+    )
+    reset = words.say("x4", "connection reset by peer {ip}:{port}", "error", "store.Pipe")
+    denied = words.say("x5", "token expired, read refused for user {user}", "warn", "store.Guard")
+    drop = words.say("x6", "write abandoned, replica discarded", "warn", "store.Pipe")
+    slow = words.say("x7", "disk latency {n:3000-20000} ms, volume taken out of service", "warn", "store.Disk")
+    return (
+        Fault("timeout", "words", breaks(("packet", "copy"), Repeat(1, 3, lost), drop)),
+        Fault("out_of_space", "words", breaks(("sync", "copy"), full, drop)),
+        Fault("corruption", "words", breaks(("sent", "sync"), corrupt)),
+        Fault("connection_lost", "words", breaks(("packet", "stored", "sent"), reset)),
+        Fault("access_refused", "words", breaks(("token",), denied)),
+        Fault("failing_disk", "words", disturbs(("sync", "copy"), slow)),
+        Fault("committed_before_flushed", "order", overtakes("commit", "sync")),
+        Fault("resend_storm", "count", storms(("packet",), 15, 40)),
+        Fault("map_not_updated", "missing", skips("commit")),
+    )

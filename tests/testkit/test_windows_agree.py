@@ -1,0 +1,43 @@
+"""The detector's windows against the independent cut, on all the real lines, without Kafka."""
+
+import zlib
+
+import pytest
+
+from bench import datasets
+from detector.input.line_reader import LineReader
+from detector.system import SystemSpec
+from detector.windowing.cutter import WindowCutter
+from testkit.reference_windows import Record, cut
+
+pytestmark = pytest.mark.shared
+
+
+@pytest.mark.parametrize(("system", "windows"), [("bgl", 47_216), ("hdfs", 55)])
+def test_the_detector_cuts_real_lines_as_the_independent_cut_does(shared_data, system, windows):
+    """Same keys, offsets, starts and ends for the live part of either target; no line is late."""
+    target = datasets.target(shared_data, system)
+    spec = SystemSpec.model_validate(target.spec)
+    reader = LineReader(spec)
+    cutters = [WindowCutter(system, spec.window, "raw", partition) for partition in range(target.partitions)]
+    offsets = [0] * target.partitions
+    records = []
+    for line in target.live:
+        partition = zlib.crc32(line.key) % target.partitions
+        records.append(Record(partition, offsets[partition], line.time_ms, line.value))
+        read = reader.read(line.value, 0)
+        cutters[partition].add(offsets[partition], read.event_time_ms, read.keys, "event", read.text)
+        offsets[partition] += 1
+    for cutter in cutters:
+        cutter.flush()
+
+    found = {
+        (window.key, window.partition, window.offsets, window.start_ms, window.end_ms)
+        for cutter in cutters
+        for window in cutter.take_closed()
+    }
+    expected = cut(records, system)
+
+    assert not any(cutter.take_late() for cutter in cutters)
+    assert len(expected) == windows
+    assert found == {(cut.key, cut.partition, cut.offsets, cut.start_ms, cut.end_ms) for cut in expected}

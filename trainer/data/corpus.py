@@ -1,0 +1,299 @@
+"""From lines to a corpus: learn templates on a sample, freeze them, match and window every line, keep signatures.
+
+Lines are read, parsed and cut by the agent's own code (`LineReader`, `LineParser`, `WindowCutter`), so the windows are
+those the agent will see. Memory grows with distinct windows, never with lines.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+
+from detector.errors import DecodeError
+from detector.input.line_reader import LineReader
+from detector.model.scoring import run_lengths
+from detector.parsing.masking import Masker
+from detector.parsing.parser import LineParser
+from detector.parsing.templates import Template, TemplateMatcher
+from detector.system import SystemSpec
+from detector.windowing.cutter import Window, WindowCutter, wall_clock_ms
+from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine
+from trainer.data.signatures import Corpus, Runs, Signature, signature_id
+from trainer.data.sources import Source, Target
+from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
+from trainer.data.window_labels import WindowLabels
+from trainer.errors import SourceError
+from trainer.progress import Progress, Silent
+
+__all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates", "read_corpus"]
+
+EXAMPLE_WINDOWS = 64
+_STEP_LINES = 5_000
+_HEAD_LINES = 1_000
+# How lines begin that carry a time, and what reads it; without backslashes, which logs and shells write in other ways.
+_DATED = (
+    (
+        re.compile(rb"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d"),
+        "[^0-9]?(?P<time>[0-9]{4}-[0-9-]+[T ][^] ]+)[]]? (?P<message>.*)",
+        "iso",
+    ),
+    (
+        re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "),
+        "(?P<time>[A-Z][a-z]+ +[0-9]+ [0-9:]+) (?P<message>.*)",
+        "%b %d %H:%M:%S",
+    ),
+)
+
+Role = Literal["source", "target"]
+
+
+def read_corpus(
+    stream: Source | Target, sample_lines: int = SAMPLE_LINES, seed: int = 0, progress: Progress | None = None
+) -> tuple[Corpus, tuple[Template, ...]]:
+    """Learn a stream's templates, then reduce all of it to its corpus; the stream is read twice.
+
+    Raises:
+        SourceError: it cannot be read, or there is nothing in it to learn from.
+    """
+    progress = progress or Silent()
+    is_source = isinstance(stream, Source)
+    role: Role = "source" if is_source else "target"
+    progress.stage(f"{role}: templates", stream.size)
+    head: list[AnyLine] = []
+    lines = _counted(_keeping_head(stream.lines(), head), progress)
+    templates = learn_templates(lines, stream.spec, sample_lines, seed)
+    _warn_of_unread_times(head, stream.spec, role)
+    parser = LineParser(Masker(stream.spec.masks, stream.spec.max_tokens), TemplateMatcher(templates))
+    progress.stage(f"{role}: windows", stream.size)
+    labels = stream.labels if isinstance(stream, Source) else None
+    corpus = build_corpus(_counted(stream.lines(), progress), stream.spec, parser, labels, role)
+    if is_source:
+        check_labels(corpus)
+    return corpus, templates
+
+
+def build_corpus(
+    lines: Iterable[AnyLine],
+    spec: SystemSpec,
+    parser: LineParser,
+    labels: WindowLabels | None = None,
+    role: Role = "target",
+) -> Corpus:
+    """Match and window every line, and keep one row a distinct run-length sequence.
+
+    A window of a source is anomalous if `labels` says so; without `labels`, if one of its lines is labelled anomalous.
+
+    Args:
+        lines: of each partition in the order of their offsets.
+        spec: the system.
+        parser: with the frozen templates.
+        labels: labels that stand beside a source's log.
+        role: what the system is in this run; errors name its options.
+
+    Raises:
+        SourceError: there is no window.
+    """
+    builder = _Builder(spec, parser, labels, role)
+    for line in lines:
+        builder.add(line)
+    return builder.finish()
+
+
+def check_labels(corpus: Corpus) -> None:
+    """Make sure that a source can teach both classes.
+
+    Raises:
+        SourceError: it has no labels, or windows of one class only.
+    """
+    shares = [signature.label for signature in corpus.signatures]
+    if all(share is None for share in shares):
+        raise SourceError(
+            f"source {corpus.system!r} must be labelled, got no labels: give source.labels (BlockId,Label or "
+            "start,end[,key]), lines of BGL's layout, or JSON lines with a field 'label' or 'anomalous'"
+        )
+    absent = "anomalous" if not any(shares) else "normal" if all(share == 1 for share in shares) else ""
+    if absent:
+        raise SourceError(
+            f"source {corpus.system!r} must have normal and anomalous windows, got no {absent} one among "
+            f"{corpus.windows}: check that its labels belong to it"
+        )
+
+
+@dataclass
+class _Partition:
+    """Where the reading of a partition stands."""
+
+    topic: str
+    number: int
+    cutter: WindowCutter
+    first_offset: int
+    last_offset: int
+    time_ms: int = 0
+    anomalous_offsets: set[int] = field(default_factory=set)
+
+
+@dataclass
+class _Row:
+    """What is kept of the windows that have one run-length sequence."""
+
+    windows: int = 0
+    anomalous: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class _Builder:
+    """Takes lines, keeps distinct run-length sequences with their counts, examples and labels."""
+
+    def __init__(self, spec: SystemSpec, parser: LineParser, labels: WindowLabels | None, role: Role) -> None:
+        self._spec = spec
+        self._parser = parser
+        self._labels = labels
+        self._role = role
+        self._now_ms = wall_clock_ms()
+        self._labelled = labels is not None
+        self._reader = LineReader(spec)
+        self._partitions: dict[tuple[str, int], _Partition] = {}
+        self._rows: dict[Runs, _Row] = {}
+        self._texts: dict[str, str] = {}
+        self._unreadable: Counter[str] = Counter()
+        self._lines = self._keyless = self._late = 0
+
+    def add(self, line: AnyLine) -> None:
+        """Take the next line of its partition."""
+        self._lines += 1
+        partition = self._partitions.get((line.topic, line.partition)) or self._begin(line)
+        partition.last_offset = line.offset
+        in_file = line.record_time_ms == UNKNOWN_TIME_MS
+        try:
+            # A time that names no year lies before that of its record; a file's lines lie before now.
+            read = self._reader.read(line.value, self._now_ms if in_file else line.record_time_ms)
+        except DecodeError as error:
+            self._unreadable[error.reason] += 1
+            return
+        if not (in_file and read.event_time_ms == self._now_ms):  # a file's line without a time keeps that before it
+            partition.time_ms = read.event_time_ms
+        if isinstance(line, SourceLine) and line.label is not None:
+            self._labelled = True
+            if line.label:
+                partition.anomalous_offsets.add(line.offset)
+        event = self._parser.event(read.text)
+        if read.keys:
+            self._texts.setdefault(event.id, event.text)
+        else:
+            self._keyless += 1
+        partition.cutter.add(line.offset, partition.time_ms, read.keys, event.id, read.text)
+        self._take(partition)
+
+    def finish(self) -> Corpus:
+        """Close what is open; the corpus."""
+        for partition in self._partitions.values():
+            partition.cutter.flush()
+            self._take(partition)
+        log = structlog.get_logger(__name__)
+        unreadable = self._unreadable.total()
+        if unreadable:
+            log.warning("lines left out", system=self._spec.name, lines=self._lines, reasons=dict(self._unreadable))
+        if not self._rows:
+            raise SourceError(self._why_no_window())
+        return Corpus(
+            system=self._spec.name,
+            texts=self._texts,
+            signatures=self._signatures(),
+            lines=self._lines,
+            unreadable_lines=unreadable,
+            offset_ranges={
+                f"{one.topic}/{one.number}": (one.first_offset, one.last_offset) for one in self._partitions.values()
+            },
+            keyless_lines=self._keyless,
+            late_lines=self._late,
+            last_time_ms=max(0, *(one.time_ms for one in self._partitions.values())),
+        )
+
+    def _why_no_window(self) -> str:
+        system = f"{self._role} {self._spec.name!r}"
+        if not self._lines:
+            return (
+                f"{system} must have lines, got none: produce logs first, or check the path or topic and its from and "
+                "to"
+            )
+        if not self._keyless:
+            return (
+                f"{system} must have readable lines, got {self._lines}, all of them unreadable "
+                f"({', '.join(sorted(self._unreadable))}): check layout and format"
+            )
+        option = "--source-" if self._role == "source" else "--"
+        return (
+            f"{system} must have lines that name a key, got {self._keyless} readable lines that name no key: give "
+            f"{option}key-pattern, a regular expression that finds the key in a line (spec.key_pattern; key_field for "
+            f"JSON), or where lines have no key {option}window-kind tumbling or count, which then take all lines of a "
+            "partition"
+        )
+
+    def _begin(self, line: AnyLine) -> _Partition:
+        place = (line.topic, line.partition)
+        cutter = WindowCutter(self._spec.name, self._spec.window, *place)
+        self._partitions[place] = _Partition(*place, cutter, line.offset, line.offset)
+        return self._partitions[place]
+
+    def _take(self, partition: _Partition) -> None:
+        for window in partition.cutter.take_closed():
+            row = self._rows.setdefault(run_lengths(window.event_ids), _Row())
+            row.windows += 1
+            row.anomalous += self._is_anomalous(window, partition)
+            if len(row.examples) < EXAMPLE_WINDOWS:
+                row.examples.append(window.id)
+        self._late += len(partition.cutter.take_late())
+
+    def _is_anomalous(self, window: Window, partition: _Partition) -> bool:
+        if self._labels is not None:
+            return bool(self._labels.label(window))
+        return not partition.anomalous_offsets.isdisjoint(window.offsets)
+
+    def _signatures(self) -> tuple[Signature, ...]:
+        return tuple(
+            Signature(
+                id=signature_id(runs),
+                runs=runs,
+                windows=row.windows,
+                example_window_ids=tuple(row.examples),
+                label=row.anomalous / row.windows if self._labelled else None,
+            )
+            for runs, row in self._rows.items()
+        )
+
+
+def _counted(lines: Iterable[AnyLine], progress: Progress) -> Iterator[AnyLine]:
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        if number % _STEP_LINES == 0:
+            progress.advance(_STEP_LINES)
+        yield line
+    progress.advance(number % _STEP_LINES)
+
+
+def _keeping_head(lines: Iterable[AnyLine], head: list[AnyLine]) -> Iterator[AnyLine]:
+    for line in lines:
+        if len(head) < _HEAD_LINES:
+            head.append(line)
+        yield line
+
+
+def _warn_of_unread_times(head: list[AnyLine], spec: SystemSpec, role: Role) -> None:
+    """Say so when lines of text begin with a time that the plain layout does not read: windows go by event time."""
+    if spec.layout != "plain" or spec.format == "json":
+        return
+    for begins, pattern, time_format in _DATED:
+        dated = sum(begins.match(line.value) is not None for line in head if line.value is not None)
+        if dated * 2 <= len(head):
+            continue
+        prefix = "--source-" if role == "source" else "--"
+        structlog.get_logger(__name__).warning(
+            "times in lines are not read",
+            system=spec.name,
+            lines=f"{dated} of the first {len(head)} begin with a time",
+            event_time="the order in the file alone" if head[0].record_time_ms == UNKNOWN_TIME_MS else "the records'",
+            mend=f"{prefix}line-pattern '{pattern}' {prefix}time-format '{time_format}' (layout custom)",
+        )

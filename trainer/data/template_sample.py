@@ -1,0 +1,64 @@
+"""Learning a system's templates: Drain on a sample of its lines, to be frozen afterwards (design `recipe.md` 1)."""
+
+import random
+from collections.abc import Iterable, Iterator
+
+from detector.errors import DecodeError
+from detector.input.line_reader import LineReader
+from detector.parsing.drain import IncrementalDrain
+from detector.parsing.masking import Masker
+from detector.parsing.templates import Template
+from detector.system import SystemSpec
+from trainer.data.lines import SourceLine, TargetLine
+
+SAMPLE_LINES = 250_000
+_DRAWN_SHARE = 5  # a fifth of the sample is drawn from what comes after the beginning, and held in memory meanwhile
+
+AnyLine = SourceLine | TargetLine
+
+
+def learn_templates(
+    lines: Iterable[AnyLine],
+    spec: SystemSpec,
+    sample_lines: int = SAMPLE_LINES,
+    seed: int = 0,
+    existing: Iterable[str] = (),
+) -> tuple[Template, ...]:
+    """Learn Drain on the first lines and a random sample of the others, in their order.
+
+    Args:
+        lines: all lines.
+        spec: the system.
+        sample_lines: size of the sample.
+        seed: of the sample.
+        existing: texts of templates that are known already.
+    """
+    reader, masker = LineReader(spec), Masker(spec.masks, spec.max_tokens)
+    drain = IncrementalDrain()
+    drain.load(existing)
+    seen: set[str] = set()
+    for line in sample(lines, sample_lines, random.Random(seed)):  # noqa: S311 (a sample, not a secret)
+        try:
+            masked = masker.mask(reader.read(line.value, line.record_time_ms).text)
+        except DecodeError:
+            continue
+        if masked not in seen:  # the same line again teaches nothing
+            seen.add(masked)
+            drain.learn(masked)
+    return drain.templates()
+
+
+def sample(lines: Iterable[AnyLine], size: int, dice: random.Random) -> Iterator[AnyLine]:
+    """Four fifths of the sample from the beginning, a fifth drawn evenly from all lines that follow; in their order."""
+    room = size // _DRAWN_SHARE
+    first = size - room
+    drawn: list[tuple[int, AnyLine]] = []
+    for number, line in enumerate(lines):
+        if number < first:
+            yield line
+        elif len(drawn) < room:
+            drawn.append((number, line))
+        elif (slot := dice.randrange(number - first + 1)) < room:
+            drawn[slot] = (number, line)
+    for _, line in sorted(drawn, key=lambda one: one[0]):
+        yield line

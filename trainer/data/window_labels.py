@@ -1,0 +1,158 @@
+"""Labels that stand beside a log: a CSV with a label a window key, or with the times of incidents."""
+
+import csv
+import io
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from detector.windowing.cutter import Window
+from trainer.data.files import open_binary
+from trainer.data.line_labels import label_of
+from trainer.data.replay_range import parse_time_ms
+from trainer.errors import SourceError
+
+_KEY_COLUMNS = ("blockid", "block_id", "key", "instance_id", "session", "id")
+_LABEL_COLUMNS = ("label", "anomalous")
+_START_COLUMNS, _END_COLUMNS = ("start", "starts_at", "begin"), ("end", "ends_at")
+_HOST_COLUMNS = ("key", "host", "node")
+_CONVENTIONS = "BlockId,Label (a label a key) or start,end[,key] (times of incidents)"
+
+Interval = tuple[int, int]
+
+
+class WindowLabels(Protocol):
+    """Says of a window whether it is anomalous."""
+
+    def label(self, window: Window) -> bool | None:
+        """Whether the window is anomalous; None where this is not said."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeyLabels:
+    """A label a window key (Loghub's `anomaly_label.csv`); a key that is not listed is normal."""
+
+    anomalous: frozenset[str]
+    listed: int
+
+    def label(self, window: Window) -> bool | None:
+        """Whether the window's key is listed as anomalous."""
+        return window.key in self.anomalous
+
+
+@dataclass(frozen=True)
+class IncidentLabels:
+    """Times of incidents, per key or for all: a window with a line inside one is probably anomalous.
+
+    What is outside is not known to be normal. A signature's label is a share of windows, so a sequence that also
+    stands outside incidents gets a label near 0: the weight of positive and unlabelled examples.
+    """
+
+    everywhere: tuple[Interval, ...]
+    by_key: Mapping[str, tuple[Interval, ...]]
+
+    def label(self, window: Window) -> bool | None:
+        """Whether a line of the window falls into an incident of its key or of all keys."""
+        for intervals in (self.everywhere, self.by_key.get(window.key, ())):
+            if intervals and any(_inside(intervals, time_ms) for time_ms in window.times_ms):
+                return True
+        return False
+
+
+def read_window_labels(path: Path) -> KeyLabels | IncidentLabels:
+    """Labels from a CSV file, which of the two kinds by its header.
+
+    Raises:
+        SourceError: it cannot be read, or is of neither kind.
+    """
+    rows = _rows(path)
+    header = [name.strip().lower() for name in next(rows, [])]
+    start, end = _column(header, _START_COLUMNS), _column(header, _END_COLUMNS)
+    if start is not None and end is not None:
+        return _incidents(path, rows, start, end, _column(header, _HOST_COLUMNS))
+    key, label = _column(header, _KEY_COLUMNS), _column(header, _LABEL_COLUMNS)
+    if key is not None and label is not None:
+        return _keys(path, rows, key, label)
+    raise SourceError(f"{path} must have the columns {_CONVENTIONS}, got {','.join(header)[:200]!r}")
+
+
+def _keys(path: Path, rows: Iterator[list[str]], key: int, label: int) -> KeyLabels:
+    listed = 0
+    anomalous = set()
+    for number, row in enumerate(rows, start=2):
+        if not row:
+            continue
+        try:
+            is_anomalous = label_of(row[label])
+        except (IndexError, SourceError) as error:
+            raise SourceError(f"{path}, line {number}: {_reason(error)}") from None
+        listed += 1
+        if is_anomalous:
+            anomalous.add(row[key].strip())
+    return KeyLabels(frozenset(anomalous), listed)
+
+
+def _incidents(path: Path, rows: Iterator[list[str]], start: int, end: int, key: int | None) -> IncidentLabels:
+    found: dict[str, list[Interval]] = {}
+    for number, row in enumerate(rows, start=2):
+        if not row:
+            continue
+        try:
+            interval = _interval(row[start], row[end])
+            name = row[key].strip() if key is not None and key < len(row) else ""
+        except (IndexError, ValueError) as error:
+            raise SourceError(f"{path}, line {number}: {_reason(error)}") from None
+        found.setdefault(name, []).append(interval)
+    merged = {name: _merged(intervals) for name, intervals in found.items()}
+    return IncidentLabels(merged.pop("", ()), merged)
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    with open_binary(path) as file:
+        try:
+            yield from csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+        except (csv.Error, UnicodeDecodeError, EOFError, OSError) as error:
+            raise SourceError(f"{path} must be CSV in UTF-8, got {error}") from error
+
+
+def _column(header: Sequence[str], names: Iterable[str]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)
+
+
+def _interval(start: str, end: str) -> Interval:
+    interval = (_time_ms(start), _time_ms(end))
+    if interval[0] > interval[1]:
+        raise ValueError(f"start must not be after end, got {start} and {end}")
+    return interval
+
+
+def _time_ms(text: str) -> int:
+    """An ISO time, or seconds or milliseconds since the epoch."""
+    text = text.strip()
+    if text.replace(".", "", 1).isdigit():
+        number = float(text)
+        return round(number if number >= 1e11 else number * 1000)  # noqa: PLR2004 (seconds are below for 3,000 years)
+    return parse_time_ms(text)
+
+
+def _merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """The same times as intervals that do not overlap, in order."""
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def _inside(intervals: tuple[Interval, ...], time_ms: int) -> bool:
+    index = bisect_right(intervals, time_ms, key=lambda interval: interval[0]) - 1
+    return index >= 0 and time_ms <= intervals[index][1]
+
+
+def _reason(error: Exception) -> str:
+    return "a field is missing" if isinstance(error, IndexError) else str(error)

@@ -1,0 +1,115 @@
+"""From a trained crew to the files of an artifact."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from detector.artifact.export import TemplateInfo, pack
+from detector.artifact.manifest import Lineage
+from detector.model.embedding import Embedder
+from detector.model.network import SmallModel
+from detector.parsing.templates import Template
+from detector.system import SystemSpec
+from trainer.data.signatures import Corpus, Runs
+from trainer.learning.calibration import Calibration
+from trainer.learning.routing import EventSimilarity, Routing
+from trainer.workers.local import State
+
+_MAX_LINES_AS_TEMPLATES = 4_096
+_GOLDEN = 24
+_GOLDEN_RUNS = 100
+_LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
+
+
+def pack_model(
+    *,
+    spec: SystemSpec,
+    templates: Sequence[Template],
+    source: Corpus,
+    target: Corpus,
+    embedder: Embedder,
+    hidden: int,
+    state: State,
+    calibration: Calibration,
+    similarities: Mapping[str, EventSimilarity],
+    routing: Routing,
+    logits: npt.NDArray[np.float64],
+    labeller: str,
+    metrics: Mapping[str, float],
+    transfer_readiness: float | None,
+    seed: int,
+) -> dict[str, bytes]:
+    """The artifact's files; the same arguments give the same bytes."""
+    network = SmallModel(embedder.dim, hidden, "unbounded")
+    network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    infos = template_infos(templates, target, similarities)
+    known = {info.id for info in infos}
+    return pack(
+        spec=spec,
+        templates=infos,
+        source_texts=tuple(sorted(set(source.texts.values()))),
+        embedder=embedder,
+        network=network.eval(),
+        labeller=labeller,
+        # The data's own time, so that a repeated run gives the same bytes.
+        created_ms=target.last_time_ms,
+        golden_runs=golden_runs(target, logits, known),
+        general_cosine=float(min(1.0, max(0.0, routing.tau))),
+        temperature=calibration.temperature,
+        bias=calibration.bias,
+        source_system=source.system,
+        metrics={name: float(value) for name, value in sorted(metrics.items()) if np.isfinite(value)},
+        transfer_readiness=transfer_readiness,
+        lineage=Lineage(
+            source_offsets=dict(source.offset_ranges),
+            target_offsets=dict(target.offset_ranges),
+            seeds={"run": seed},
+            libraries={name: version(name) for name in _LIBRARIES},
+        ),
+    )
+
+
+def template_infos(
+    templates: Sequence[Template], target: Corpus, similarities: Mapping[str, EventSimilarity]
+) -> list[TemplateInfo]:
+    """The frozen templates, and the masked lines that matched none as templates of their own, most frequent first.
+
+    Such a line has no wildcard, so it matches itself alone, under the id that it had in training.
+    """
+    lines: dict[str, int] = {}
+    for signature in target.signatures:
+        for event, count in signature.counts().items():
+            lines[event] = lines.get(event, 0) + signature.windows * count
+    texts = {template.id: template.text for template in templates}
+    others = sorted((event for event in lines if event not in texts), key=lambda event: (-lines[event], event))
+    texts |= {event: target.texts[event] for event in others[:_MAX_LINES_AS_TEMPLATES]}
+    unlike = EventSimilarity(0.0, "")
+    return [
+        TemplateInfo(
+            event,
+            text,
+            lines.get(event, 0),
+            similarities.get(event, unlike).cosine,
+            similarities.get(event, unlike).nearest,
+        )
+        for event, text in texts.items()
+    ]
+
+
+def golden_runs(target: Corpus, logits: npt.NDArray[np.float64], known: set[str]) -> list[Runs]:
+    """Windows that any loader must score as we do: the most frequent, and some from all over the range of scores."""
+    usable = [
+        number
+        for number, signature in enumerate(target.signatures)
+        if 0 < len(signature.runs) <= _GOLDEN_RUNS and all(event in known for event, _ in signature.runs)
+    ]
+    if not usable:
+        usable = [number for number, signature in enumerate(target.signatures) if signature.runs][:1]
+    frequent = sorted(usable, key=lambda number: (-target.signatures[number].windows, number))[: _GOLDEN // 2]
+    ranked = sorted(usable, key=lambda number: (float(logits[number]), number))
+    places = np.unique(np.linspace(0, len(ranked) - 1, _GOLDEN // 2).round().astype(int))
+    chosen = dict.fromkeys([*frequent, *(ranked[int(place)] for place in places)])
+    return [target.signatures[number].runs for number in chosen]

@@ -1,0 +1,68 @@
+"""Grouping signatures for labelling: one answer for all windows that look alike under the finest view that fits.
+
+Views, from the finest: the exact run-length sequence, event counts clipped at 8, counts clipped at 3, the event set
+(design `recipe.md` 1). The rule is the same for every system.
+"""
+
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
+
+from trainer.data.signatures import Corpus, LabelGroup, Signature
+
+View = Callable[[Signature], Hashable]
+
+
+def _clipped(limit: int) -> View:
+    def view(signature: Signature) -> Hashable:
+        return tuple(sorted((event_id, min(count, limit)) for event_id, count in signature.counts().items()))
+
+    return view
+
+
+VIEWS: Mapping[str, View] = {
+    "sequence": lambda signature: signature.runs,
+    "counts8": _clipped(8),
+    "counts3": _clipped(3),
+    "set": lambda signature: tuple(sorted(signature.counts())),
+}
+
+
+def label_groups(corpus: Corpus, budget: int) -> list[LabelGroup]:
+    """Signatures by the finest view that has at most `budget` distinct values; the set where none has.
+
+    Returns:
+        Groups, those of most windows first; ties by id, so the order depends on the corpus's content alone.
+
+    Raises:
+        ValueError: the budget is below 1.
+    """
+    if budget < 1:
+        raise ValueError(f"budget must be at least 1, got {budget}")
+    for name, view in VIEWS.items():
+        members = _members(corpus, view)
+        if len(members) <= budget or name == "set":
+            return _groups(corpus, name, members)
+    raise AssertionError("the event set ends the search")
+
+
+def _groups(corpus: Corpus, name: str, members: Mapping[Hashable, list[int]]) -> list[LabelGroup]:
+    groups = [_group(corpus, name, value, indices) for value, indices in members.items()]
+    return sorted(groups, key=lambda group: (-group.windows, group.id))
+
+
+def _members(corpus: Corpus, view: View) -> dict[Hashable, list[int]]:
+    members: dict[Hashable, list[int]] = {}
+    for index, signature in enumerate(corpus.signatures):
+        members.setdefault(view(signature), []).append(index)
+    return members
+
+
+def _group(corpus: Corpus, view: str, value: Hashable, indices: list[int]) -> LabelGroup:
+    signatures = corpus.signatures
+    ordered = sorted(indices, key=lambda index: (-signatures[index].windows, signatures[index].id))
+    return LabelGroup(
+        id=hashlib.sha256(f"{view}:{value!r}".encode()).hexdigest()[:16],
+        view=view,
+        members=tuple(ordered),
+        windows=sum(signatures[index].windows for index in ordered),
+    )

@@ -1,0 +1,233 @@
+"""The knowledge base: signatures that have an answer, found again by likeness (paper III-D, method.md 8.1).
+
+Milvus (Lite: a folder in the working directory, one process; or a server) holds the vectors; the label ledger holds the
+truth of what was answered, so this is a view that can be built again. Where Milvus does not work, an exact search in
+memory takes its place, and the log says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from detector.model.embedding import Embedder
+from trainer.data.signatures import Runs
+
+Float32 = npt.NDArray[np.float32]
+
+NEIGHBOURS = 3
+_BATCH = 512
+_SPARE = 9  # itself, and some more: windows that differ in order alone are equally near
+
+
+@dataclass(frozen=True)
+class Match:
+    """An answered signature near a query."""
+
+    group: str
+    similarity: float
+
+
+def _nearest_first(match: Match) -> tuple[float, str]:
+    """Equal cosines by group, whatever their last bits, so that a repeat gives the same neighbours."""
+    return -round(match.similarity, 4), match.group
+
+
+class Index(Protocol):
+    """Where vectors are kept and found."""
+
+    name: str
+
+    def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
+        """Keep vectors [n, D] under their groups; a group that is there is replaced."""
+        ...
+
+    def search(self, vectors: Float32, count: int) -> list[list[Match]]:
+        """The nearest `count` groups of each vector, nearest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class RetrievalVectors:
+    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): static, whatever the model learns.
+
+    Args:
+        embedder: makes event vectors.
+        texts: text of each event.
+        windows: windows of the corpus, to count in how many each event stands.
+        weights: windows of each distinct one.
+    """
+
+    def __init__(
+        self, embedder: Embedder, texts: Mapping[str, str], windows: Sequence[Runs], weights: Sequence[float]
+    ) -> None:
+        held: dict[str, float] = {}
+        for runs, weight in zip(windows, weights, strict=True):
+            for event in {event for event, _ in runs}:
+                held[event] = held.get(event, 0.0) + weight
+        total = float(sum(weights))
+        self._vectors = {
+            event: (np.log((1.0 + total) / (1.0 + held.get(event, 0.0))) + 1.0)
+            * embedder.embed(text).astype(np.float64)
+            for event, text in texts.items()
+        }
+        self.dim = embedder.dim
+
+    def of(self, windows: Sequence[Runs]) -> Float32:
+        """Unit vectors [n, D]."""
+        result = np.zeros((len(windows), self.dim))
+        for row, runs in enumerate(windows):
+            counts: dict[str, int] = {}
+            for event, length in runs:
+                counts[event] = counts.get(event, 0) + length
+            for event in sorted(counts):
+                result[row] += (1.0 + np.log(counts[event])) * self._vectors[event]
+        norms = np.linalg.norm(result, axis=1, keepdims=True)
+        unit: Float32 = (result / np.maximum(norms, 1e-12)).astype(np.float32)
+        return unit
+
+
+class ExactIndex:
+    """Exact search in memory."""
+
+    name = "exact"
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Float32] = {}
+
+    def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
+        """Keep vectors under their groups."""
+        self._rows.update(zip(groups, vectors, strict=True))
+
+    def search(self, vectors: Float32, count: int) -> list[list[Match]]:
+        """Nearest first; ties by group."""
+        groups = sorted(self._rows)
+        if not groups:
+            return [[] for _ in vectors]
+        table = np.stack([self._rows[group] for group in groups])
+        found = []
+        for start in range(0, len(vectors), _BATCH):
+            for cosines in vectors[start : start + _BATCH].astype(np.float64) @ table.T.astype(np.float64):
+                best = np.argsort(-cosines, kind="stable")[:count]
+                found.append([Match(groups[int(i)], float(cosines[i])) for i in best])
+        return found
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MilvusIndex:
+    """A Milvus collection; `uri` is a path for Milvus Lite or a server's address.
+
+    Args:
+        uri: see above; the folder of a path must exist.
+        collection: its name; one that is there is dropped, since the ledger is the record.
+        dim: D.
+    """
+
+    def __init__(self, uri: str, collection: str, dim: int) -> None:
+        from pymilvus import DataType, MilvusClient
+
+        self.name = "milvus"
+        self._collection = collection
+        self._client: Any = MilvusClient(uri=uri)
+        if self._client.has_collection(collection):
+            self._client.drop_collection(collection)
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("group", DataType.VARCHAR, is_primary=True, max_length=64)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+        indexes = self._client.prepare_index_params()
+        indexes.add_index(field_name="vector", index_type="FLAT", metric_type="COSINE")
+        self._client.create_collection(collection, schema=schema, index_params=indexes)
+
+    def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
+        """Keep vectors under their groups; flushed, since an unflushed search is ten times slower."""
+        rows = [{"group": group, "vector": vector.tolist()} for group, vector in zip(groups, vectors, strict=True)]
+        for start in range(0, len(rows), _BATCH):
+            self._client.upsert(self._collection, rows[start : start + _BATCH])
+        self._client.flush(self._collection)
+
+    def search(self, vectors: Float32, count: int) -> list[list[Match]]:
+        """Nearest first."""
+        found: list[list[Match]] = []
+        for start in range(0, len(vectors), _BATCH):
+            chunk = [vector.tolist() for vector in vectors[start : start + _BATCH]]
+            hits = self._client.search(self._collection, data=chunk, limit=count)
+            found += [[Match(str(hit["group"]), float(hit["distance"])) for hit in one] for one in hits]
+        return found
+
+    def close(self) -> None:
+        """Close the client; Milvus Lite lets its folder go."""
+        self._client.close()
+
+
+class Knowledge:
+    """Answered groups by likeness; degrades from Milvus to exact search, and says so.
+
+    Args:
+        vectors: retrieval vectors of the corpus.
+        uri: Milvus Lite's path or a server's address; None for exact search.
+        collection: name of the collection.
+    """
+
+    def __init__(self, vectors: RetrievalVectors, uri: str | None, collection: str = "signatures") -> None:
+        self._vectors = vectors
+        self._exact = ExactIndex()
+        self.index: Index = self._exact
+        self.degraded = ""
+        if uri is None:
+            return
+        try:
+            if "://" not in uri:
+                Path(uri).parent.mkdir(parents=True, exist_ok=True)
+            self.index = MilvusIndex(uri, collection, vectors.dim)
+        except Exception as error:  # noqa: BLE001 - whatever keeps Milvus away, training goes on
+            self._degrade(error)
+
+    def learn(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
+        """Add answered groups, each with its representative window."""
+        if not groups:
+            return
+        vectors = self._vectors.of(windows)
+        self._exact.upsert(groups, vectors)
+        if self.index is not self._exact:
+            try:
+                self.index.upsert(groups, vectors)
+            except Exception as error:  # noqa: BLE001
+                self._degrade(error)
+
+    def neighbours(self, groups: Sequence[str], windows: Sequence[Runs], count: int = NEIGHBOURS) -> list[list[Match]]:
+        """Nearest answered groups of each window, never its own group."""
+        if not windows:
+            return []
+        vectors = self._vectors.of(windows)
+        try:
+            found = self.index.search(vectors, count + _SPARE)
+        except Exception as error:  # noqa: BLE001
+            self._degrade(error)
+            found = self.index.search(vectors, count + _SPARE)
+        return [
+            sorted((match for match in matches if match.group != group), key=_nearest_first)[:count]
+            for group, matches in zip(groups, found, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the index."""
+        try:
+            self.index.close()
+        except Exception as error:  # noqa: BLE001 - closing must not hide what went before
+            structlog.get_logger(__name__).warning("knowledge.close_failed", error=str(error)[:200])
+
+    def _degrade(self, error: Exception) -> None:
+        self.degraded = f"{type(error).__name__}: {error}"[:300]
+        self.index = self._exact
+        structlog.get_logger(__name__).warning(
+            "knowledge.degraded", reason=self.degraded, now="exact search in this process"
+        )

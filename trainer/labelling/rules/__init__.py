@@ -1,0 +1,1 @@
+"""The rules by which the heuristic labeller judges windows."""

@@ -1,0 +1,1 @@
+"""Routing, meta-learning, distillation, calibration and evaluation of the small model."""

@@ -1,0 +1,113 @@
+"""Corpora as tensors: one table of event vectors for all systems, windows as rows into it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detector.model.embedding import Embedder, Idf, WordVectors
+from detector.model.network import SmallModel, collate
+from trainer.data.signatures import Corpus, Runs
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Rows [B, T] of the event table, run lengths [B, T], numbers of runs [B]."""
+
+
+def make_embedder(corpora: Iterable[Corpus], word_vectors: WordVectors | None = None) -> Embedder:
+    """An embedder whose word weights count over the templates of all corpora together (method.md 4.3)."""
+    idf = Idf.from_templates(text for corpus in corpora for text in corpus.texts.values())
+    return Embedder(idf.weights, idf.unseen, word_vectors)
+
+
+def namespaced(system: str, runs: Runs) -> Runs:
+    """The window with event ids that name their system: equal ids of two systems are different events."""
+    return tuple((f"{system}/{event}", length) for event, length in runs)
+
+
+class EventTable:
+    """Vectors of the events of several systems and of synthetic lines, float32 [events, D].
+
+    Args:
+        embedder: makes the vectors.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self.row_of: dict[str, int] = {}
+        self._vectors: list[np.ndarray] = []
+
+    def add(self, system: str, texts: Mapping[str, str]) -> None:
+        """Give every event of `system` a row, in sorted order."""
+        for event in sorted(texts):
+            key = f"{system}/{event}"
+            if key not in self.row_of:
+                self.row_of[key] = len(self._vectors)
+                self._vectors.append(self.embedder.embed(texts[event]))
+
+    def tensor(self) -> Tensor:
+        """The table."""
+        if not self._vectors:
+            return torch.zeros(0, self.embedder.dim)
+        return torch.from_numpy(np.stack(self._vectors).astype(np.float32))
+
+    def batch(self, windows: Sequence[Runs]) -> Batch:
+        """Windows with namespaced event ids as a batch."""
+        return collate(windows, self.row_of)
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows that the network learns from or is judged on.
+
+    Attributes:
+        windows: namespaced.
+        labels: [n] 0 to 1.
+        weights: [n] how much each counts.
+    """
+
+    windows: tuple[Runs, ...]
+    labels: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def take(self, rows: np.ndarray) -> "WindowSet":
+        """The chosen rows."""
+        return WindowSet(tuple(self.windows[int(row)] for row in rows), self.labels[rows], self.weights[rows])
+
+    @staticmethod
+    def join(parts: Sequence["WindowSet"]) -> "WindowSet":
+        """All parts, one after another."""
+        windows = tuple(window for part in parts for window in part.windows)
+        labels = np.concatenate([part.labels for part in parts]) if parts else np.zeros(0)
+        weights = np.concatenate([part.weights for part in parts]) if parts else np.zeros(0)
+        return WindowSet(windows, labels, weights)
+
+
+def source_windows(source: Corpus) -> WindowSet:
+    """The labelled source: windows, share of anomalous ones, √count as weight."""
+    kept = [signature for signature in source.signatures if signature.label is not None and signature.runs]
+    return WindowSet(
+        tuple(namespaced(source.system, signature.runs) for signature in kept),
+        np.array([float(signature.label or 0.0) for signature in kept]),
+        np.sqrt(np.array([signature.windows for signature in kept], np.float64)),
+    )
+
+
+@torch.inference_mode()
+def logits(
+    model: SmallModel, table: Tensor, events: EventTable, windows: Sequence[Runs], size: int = 512
+) -> np.ndarray:
+    """Logits [n] of namespaced windows; windows of like length share a batch."""
+    model.eval()
+    result = np.zeros(len(windows))
+    projected = model.extractor.project(table)
+    order = sorted(range(len(windows)), key=lambda row: (len(windows[row]), row))
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        rows, runs, lengths = events.batch([windows[row] for row in chosen])
+        result[chosen] = model.classify(model.extractor.encode(projected[rows], runs, lengths)).double().numpy()
+    return result

@@ -1,0 +1,151 @@
+"""The router: how much of a system is general knowledge, shared with its labelled source (paper III-B, method.md 5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from detector.model.embedding import Embedder
+from trainer.data.signatures import Corpus, Signature
+
+Floats = npt.NDArray[np.float64]
+
+_TIE = 1e-9
+_MIN_SHARE = 0.05
+_BACKBONE_SHARE = 0.95
+_LEAST_GENERAL = 0.2
+
+
+@dataclass(frozen=True)
+class EventSimilarity:
+    """An event and the source event most like it."""
+
+    cosine: float
+    nearest: str
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Which signatures count as general knowledge.
+
+    Attributes:
+        scores: [n] similarity of each signature to the source.
+        general: [n] whether it is at least `tau`.
+        tau: mean score over windows.
+        aggregation: how event similarities became a score: `min`, or what the guard fell back to.
+        degenerate: the paper's rule (minimum, mean) told nothing, and the guard fired.
+        statistics: figures to log.
+    """
+
+    scores: Floats
+    general: npt.NDArray[np.bool_]
+    tau: float
+    aggregation: str
+    degenerate: bool
+    statistics: dict[str, float]
+
+
+def event_similarities(
+    embedder: Embedder, texts: Mapping[str, str], source_texts: Sequence[str]
+) -> dict[str, EventSimilarity]:
+    """Best cosine of each event to the source's events, in double precision; 0 and no text where nothing is alike."""
+    source = embedder.embed_all(source_texts).astype(np.float64)
+    similarities = {}
+    for event in sorted(texts):
+        cosines = source @ embedder.embed(texts[event]).astype(np.float64) if len(source_texts) else np.zeros(0)
+        best = int(cosines.argmax()) if len(cosines) else -1
+        cosine = float(min(1.0, cosines[best])) if best >= 0 else 0.0
+        similarities[event] = EventSimilarity(cosine, source_texts[best]) if cosine > 0.0 else EventSimilarity(0.0, "")
+    return similarities
+
+
+def route(corpus: Corpus, similarities: Mapping[str, EventSimilarity]) -> Routing:
+    """Score every signature and cut at the mean; where that is degenerate, fall back as method.md 5.3 says."""
+    signatures = corpus.signatures
+    weights = np.array([signature.windows for signature in signatures], np.float64)
+    cosine = {event: similarity.cosine for event, similarity in similarities.items()}
+    backbone = _backbone(signatures, weights)
+    attempts = (
+        ("min", lambda values, _events: float(np.min(values))),
+        ("min without backbone", lambda values, events: _without(values, events, backbone)),
+        ("tenth percentile", lambda values, _events: float(np.quantile(values, 0.1))),
+        ("mean", lambda values, _events: float(np.mean(values))),
+    )
+    scores, name, bad = np.zeros(len(signatures)), "min", True
+    for name, aggregate in attempts:  # noqa: B007 - the name of the last attempt is what was used
+        scores = np.array([_score(signature, cosine, aggregate) for signature in signatures])
+        bad = _is_degenerate(scores, weights)
+        if not bad:
+            break
+    tau = float(np.average(scores, weights=weights)) if len(scores) else 0.0
+    general = scores >= tau - _TIE
+    if len(scores) and not general.any():
+        general = scores >= np.quantile(scores, 1.0 - _LEAST_GENERAL)
+    degenerate = name != "min" or bad
+    routing = Routing(scores, general, tau, name, degenerate, _statistics(signatures, scores, weights, general))
+    structlog.get_logger(__name__).info(
+        "router.scored",
+        aggregation=name,
+        degenerate=degenerate,
+        tau=round(tau, 4),
+        **{key: round(value, 4) for key, value in routing.statistics.items()},
+    )
+    return routing
+
+
+def _score(signature: Signature, cosine: Mapping[str, float], aggregate: object) -> float:
+    events = tuple(sorted(signature.counts()))
+    if not events:
+        return 0.0
+    values = np.array([cosine[event] for event in events])
+    return float(aggregate(values, events))  # type: ignore[operator]
+
+
+def _without(values: Floats, events: tuple[str, ...], backbone: frozenset[str]) -> float:
+    kept = [value for value, event in zip(values, events, strict=True) if event not in backbone]
+    return float(min(kept)) if kept else float(np.min(values))
+
+
+def _backbone(signatures: Sequence[Signature], weights: Floats) -> frozenset[str]:
+    share: dict[str, float] = {}
+    total = max(float(weights.sum()), 1e-12)
+    for signature, weight in zip(signatures, weights, strict=True):
+        for event in signature.counts():
+            share[event] = share.get(event, 0.0) + float(weight) / total
+    return frozenset(event for event, held in share.items() if held >= _BACKBONE_SHARE)
+
+
+def _is_degenerate(scores: Floats, weights: Floats) -> bool:
+    if not len(scores):
+        return True
+    mean = np.average(scores, weights=weights)
+    share = float(weights[scores >= mean - _TIE].sum() / weights.sum())
+    variance = float(np.average((scores - mean) ** 2, weights=weights))
+    distinct = len(np.unique(np.round(scores, 9)))
+    return variance < 1e-8 or not _MIN_SHARE <= share <= 1.0 - _MIN_SHARE or distinct <= 2  # noqa: PLR2004
+
+
+def _statistics(
+    signatures: Sequence[Signature], scores: Floats, weights: Floats, general: npt.NDArray[np.bool_]
+) -> dict[str, float]:
+    if not len(scores):
+        return {}
+    unique = np.array([len(signature.counts()) for signature in signatures], np.float64)
+    length = np.array([sum(run for _, run in signature.runs) for signature in signatures], np.float64)
+    quantiles = {f"score_q{round(100 * q):02d}": float(np.quantile(scores, q)) for q in (0.1, 0.5, 0.9)}
+    return {
+        "general_share": float(weights[general].sum() / weights.sum()),
+        "distinct_scores": float(len(np.unique(np.round(scores, 9)))),
+        # A minimum over more events is smaller: "proprietary" must not just mean "long".
+        "score_events_correlation": _correlation(scores, unique),
+        "score_length_correlation": _correlation(scores, length),
+        **quantiles,
+    }
+
+
+def _correlation(left: Floats, right: Floats) -> float:
+    if left.std() < 1e-12 or right.std() < 1e-12:  # noqa: PLR2004
+        return 0.0
+    return float(np.corrcoef(left, right)[0, 1])
