@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from broker.settings import KafkaSettings
-from broker.topic_reader import partitions_of
+from broker.topic_reader import EARLIEST, TopicReader
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import RawLine
 
 REQUEST_SECONDS = 30.0
 FLUSH_SECONDS = 60.0
+TAKE_SECONDS = 0.01
 _BATCH = 500
-_EOF = -191  # librdkafka's code for "nothing more here now", which is no error
 
 
 def send(kafka: KafkaSettings, topic: str, lines: Sequence[RawLine], between: Callable[[], None]) -> None:
@@ -49,54 +49,36 @@ class Follower:
     """Reads topics from their beginning on, without a group."""
 
     def __init__(self, kafka: KafkaSettings, topics: Sequence[str]) -> None:
-        self._consumer = _consumer(kafka, f"{kafka.client_id}-demo-follower")
-        self._consumer.assign(
-            [
-                TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in topics
-                for partition in range(partitions_of(self._consumer, kafka, topic, REQUEST_SECONDS))
-            ]
-        )
+        self._readers = [TopicReader(kafka, topic) for topic in topics]
+        for reader in self._readers:
+            reader.start(dict.fromkeys(reader.partitions(), EARLIEST))
 
     def take(self) -> Iterator[Message]:
         """Records that have come since the last call.
 
         Raises:
-            DemoError: a topic cannot be read.
+            BrokerError: a topic cannot be read.
         """
-        while batch := self._consumer.consume(_BATCH, timeout=0.02):
-            for message in batch:
-                error = message.error()
-                if error is None:
-                    yield message
-                elif error.code() != _EOF:
-                    raise DemoError(f"topic {message.topic()} must be readable, got {error.str()}")
+        for reader in self._readers:
+            while batch := reader.poll(TAKE_SECONDS):
+                yield from batch
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._consumer.close()
+        for reader in self._readers:
+            reader.close()
 
 
 def ends(kafka: KafkaSettings, topic: str) -> dict[int, int]:
     """How many records each partition has taken.
 
     Raises:
-        DemoError: the broker does not answer.
+        BrokerError: the broker does not answer.
     """
-    consumer = _consumer(kafka, f"{kafka.client_id}-demo-ends")
-    try:
-        return {
-            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)[1]
-            for partition in range(partitions_of(consumer, kafka, topic, REQUEST_SECONDS))
-        }
-    except KafkaException as error:
-        raise DemoError(
-            f"topic {topic} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0].str()}"
-        ) from error
-    finally:
-        consumer.close()
+    with TopicReader(kafka, topic) as reader:
+        return {partition: end for partition, (_, end) in reader.watermarks().items()}
 
 
 def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> dict[int, int]:
@@ -105,7 +87,8 @@ def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> 
     Raises:
         DemoError: the broker does not answer.
     """
-    consumer = _consumer(kafka, group)
+    # Nothing is ever committed.
+    consumer = Consumer(kafka.librdkafka() | {"group.id": group, "enable.auto.commit": False})
     places = [TopicPartition(topic, partition) for partition in range(partitions)]
     try:
         return {place.partition: max(0, place.offset) for place in consumer.committed(places, timeout=REQUEST_SECONDS)}
@@ -115,8 +98,3 @@ def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> 
         ) from error
     finally:
         consumer.close()
-
-
-def _consumer(kafka: KafkaSettings, group: str) -> Consumer:
-    # A group's name is needed for asking; nothing is ever committed.
-    return Consumer(kafka.librdkafka() | {"group.id": group, "enable.auto.commit": False, "fetch.queue.backoff.ms": 10})
