@@ -5,22 +5,20 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from confluent_kafka import Message
 
 from agent.metrics import Metrics
 from agent.models.serving import ModelServing
 from agent.runtime.producer import Outgoing, Sink
 from agent.settings import AgentSettings
-from broker.errors import BrokerError
 from broker.registry.blob_stores import load_artifact
 from broker.registry.records import Registry
 from broker.registry.stores import open_store
+from broker.topic_reader import EARLIEST, TopicReader
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch
 from detector.system import SystemSpec
@@ -28,7 +26,7 @@ from schemas.codec import encode
 from schemas.errors import RecordError
 from schemas.model_record import ModelPointer, ModelStatus
 
-POLL_MS = 1_000
+POLL_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 READ_SECONDS = 60.0
 MESSAGE_CHARACTERS = 500
@@ -77,14 +75,14 @@ class ModelWatcher:
         Raises:
             BrokerError: the topic is not there or the broker does not answer.
         """
-        consumer = await self._connected()
+        reader = self._reader()
         try:
-            await asyncio.wait_for(self._read_to_end(consumer), READ_SECONDS)
-        except (KafkaError, TimeoutError) as error:
-            await consumer.stop()
-            raise BrokerError(f"topic {self._settings.topics.models!r} must be readable, got {error!r}") from error
+            self._fold(await asyncio.to_thread(_read_to_end, reader))
+        except BaseException:
+            await _close(reader)
+            raise
         await self._load_wanted()
-        self._task = asyncio.create_task(self._watch(consumer))
+        self._task = asyncio.create_task(self._watch(reader))
         await self._wait_for_first()
 
     async def stop(self) -> None:
@@ -107,56 +105,35 @@ class ModelWatcher:
         for system in sorted(self._specs.keys() - self._served.keys()):
             self._log.warning("no model yet: the baseline serves, and its alerts say so", system=system)
 
-    async def _connected(self) -> Any:
-        topic = self._settings.topics.models
-        consumer = AIOKafkaConsumer(
-            **self._settings.kafka.aiokafka(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-        )
+    def _reader(self) -> TopicReader:
+        return TopicReader(self._settings.kafka, self._settings.topics.models)
+
+    async def _watch(self, reader: TopicReader | None) -> None:
         try:
-            await consumer.start()
-            partitions = await _partitions(consumer, topic)
-            consumer.assign([TopicPartition(topic, number) for number in partitions])
-            await consumer.seek_to_beginning()
-        except (KafkaError, OSError, BrokerError) as error:
-            await consumer.stop()
-            raise BrokerError(f"topic {topic!r} must be readable, got {error}") from error
-        return consumer
-
-    async def _read_to_end(self, consumer: Any) -> None:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        while [place for place, end in ends.items() if await consumer.position(place) < end]:
-            self._fold(await consumer.getmany(timeout_ms=POLL_MS))
-
-    async def _watch(self, consumer: Any) -> None:
-        while True:
-            try:
-                if consumer is None:
-                    consumer = await self._connected()
-                self._fold(await consumer.getmany(timeout_ms=POLL_MS))
-                await self._load_wanted()
-            except asyncio.CancelledError:
-                if consumer is not None:
-                    await consumer.stop()
-                raise
-            except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
-                self._log.warning("models topic cannot be read, trying again", error=str(error))
-                if consumer is not None:
-                    with contextlib.suppress(Exception):
-                        await consumer.stop()
-                consumer = None
-                await asyncio.sleep(RETRY_SECONDS)
-
-    def _fold(self, found: dict[Any, list[Any]]) -> None:
-        changed: set[str] = set()
-        for records in found.values():
-            for record in records:
+            while True:
                 try:
-                    changed.add(self._registry.add(record.key, record.value) or "")
-                except RecordError as error:
-                    self._log.warning("model record ignored", offset=record.offset, error=str(error))
+                    if reader is None:
+                        reader = self._reader()
+                        self._fold(await asyncio.to_thread(_read_to_end, reader))
+                    self._fold(await asyncio.to_thread(reader.poll, POLL_SECONDS))
+                    await self._load_wanted()
+                except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
+                    self._log.warning("models topic cannot be read, trying again", error=str(error))
+                    if reader is not None:
+                        await _close(reader)
+                    reader = None
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            if reader is not None:
+                await _close(reader)
+
+    def _fold(self, records: Sequence[Message]) -> None:
+        changed: set[str] = set()
+        for record in records:
+            try:
+                changed.add(self._registry.add(record.key(), record.value()) or "")
+            except RecordError as error:
+                self._log.warning("model record ignored", offset=record.offset(), error=str(error))
         for system in changed & self._specs.keys():
             model = self._settings.model
             pointer = (
@@ -254,15 +231,18 @@ class ModelWatcher:
         )
 
 
-async def _partitions(consumer: Any, topic: str) -> set[int]:
-    """Partitions of a topic that no subscription has asked the cluster for yet.
+def _read_to_end(reader: TopicReader) -> list[Message]:
+    """Every record that the topic holds now; the reader goes on behind them.
 
     Raises:
-        BrokerError: there is no such topic.
+        BrokerError: the topic is absent or the broker does not answer.
     """
-    consumer._client.add_topic(topic)  # noqa: SLF001 - aiokafka has no public way before assign()
-    await consumer._client.force_metadata_update()  # noqa: SLF001
-    partitions: set[int] | None = consumer.partitions_for_topic(topic)
-    if not partitions:
-        raise BrokerError(f"topic {topic!r} must exist, got none: create it with `fusionlog topics create`")
-    return partitions
+    marks = reader.watermarks()
+    ends = {number: end for number, (first, end) in marks.items() if end > first}
+    reader.start(dict.fromkeys(marks, EARLIEST))
+    return list(reader.read_to(ends, READ_SECONDS))
+
+
+async def _close(reader: TopicReader) -> None:
+    """Close a reader that a thread may still be reading from."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, reader.close))

@@ -23,7 +23,7 @@ class _Record:
     offset = 0
 
     def __init__(self, record: ModelPointer | ModelAlias) -> None:
-        self.key, self.value = record.key.encode(), encode(record)
+        self.key, self.value = record.key.encode, lambda: encode(record)
 
 
 class _Rig:
@@ -54,7 +54,7 @@ class _Rig:
         pointer = ModelPointer(**common, epoch=1, store="memory://", created_ms=1, labeller="heuristic", size_bytes=1)
         alias = ModelAlias(**common, alias="champion", epoch=epoch, moved_ms=1)
         self.statuses = []
-        self.watcher._fold({None: [_Record(pointer), _Record(alias)]})
+        self.watcher._fold([_Record(pointer), _Record(alias)])
         await self.watcher._load_wanted()
         return self.statuses
 
