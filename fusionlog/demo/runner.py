@@ -16,10 +16,10 @@ from rich.console import Console
 
 from broker.admin import ensure_topics
 from broker.embedded import PARTITION_BYTES, EmbeddedBroker
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from detector.model.detection_model import DetectionModel
 from fusionlog.demo import configs
-from fusionlog.demo.child import Child
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, DemoData, RawLine, closing_lines, generate, write_source
 from fusionlog.demo.model import load_champion, novelty_of
@@ -33,6 +33,8 @@ from fusionlog.settings.load import load_settings
 from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics
+from testkit.errors import ProcessError, TestkitError
+from testkit.processes import ManagedProcess, fusionlog_process
 
 EMBEDDED = "embedded"
 TRAIN_SECONDS = 240.0
@@ -65,6 +67,15 @@ def run(options: DemoOptions, console: Console) -> DemoResult:
         DemoError: a program failed or lines are missing.
         SettingsError: the servers' address is none.
     """
+    try:
+        return _run(options, console)
+    except ProcessError as error:
+        raise DemoError(error.problem, error.log) from error
+    except (TestkitError, BrokerError) as error:
+        raise DemoError(str(error)) from error
+
+
+def _run(options: DemoOptions, console: Console) -> DemoResult:
     started = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(interrupted_by((signal.SIGTERM,)))
@@ -143,9 +154,9 @@ class _Demo:
         started = time.monotonic()
         with (
             SignsOfLife(self._console, "training") as signs,
-            Child(["train", "--config", str(config)], log, signal.SIGINT) as child,
+            fusionlog_process(["train", "--config", str(config)], log, stop_signal=signal.SIGINT) as training,
         ):
-            child.wait(TRAIN_SECONDS, lambda: signs.tell(_stage_of(child.tail())))
+            training.finish(TRAIN_SECONDS, lambda: signs.tell(_stage_of(training.tail())))
         self.train_seconds = time.monotonic() - started
         model = self.model()
         self._say(
@@ -160,9 +171,10 @@ class _Demo:
         self._say("[bold]3[/]  Starting the worker: fusionlog agent")
         log = self._folder / "agent.log"
         owned = (self.topics.alerts, self.topics.windows, self.topics.late, self.topics.dlq)
-        with Child(["agent", "--config", str(config)], log) as agent, Follower(self._kafka, owned) as follower:
+        command = ["agent", "--config", str(config)]
+        with fusionlog_process(command, log) as agent, Follower(self._kafka, owned) as follower:
             with SignsOfLife(self._console, "waiting for the worker") as signs:
-                agent.wait_until(lambda: _is_ready(port), READY_SECONDS, "readiness of the agent", signs.tell)
+                agent.wait_until(lambda: _is_ready(port), "readiness of the agent", READY_SECONDS, signs.tell)
             observer = Observer(self.topics, follower, self._show)
             seconds = self._stream(agent, observer)
             code = agent.stop()
@@ -184,7 +196,7 @@ class _Demo:
             self._champion = load_champion(self._kafka, self.topics, self.data.target_spec.name)
         return self._champion
 
-    def _stream(self, agent: Child, observer: Observer) -> float:
+    def _stream(self, agent: ManagedProcess, observer: Observer) -> float:
         """Send the live lines, show alerts meanwhile, wait until all of them have come out; seconds that took."""
         self._say(
             f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come, the first of a kind in full:\n"
@@ -198,7 +210,7 @@ class _Demo:
         send(self._kafka, self._live_topic, self.live, between)
         self._check_kept(self._live_topic, self.live)
         keyed = {place for place, line in _placed(self.live).items() if line.key}
-        agent.wait_until(lambda: observer.complete(keyed), WINDOWS_SECONDS, "the closing of every window")
+        agent.wait_until(lambda: observer.complete(keyed), "the closing of every window", WINDOWS_SECONDS)
         self._say("")
         return time.monotonic() - started
 
