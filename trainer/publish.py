@@ -5,10 +5,8 @@ only after the artifact was read back from the store, an alias only after the po
 behind is an artifact that nothing names, or a version that does not serve.
 """
 
-import math
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 import structlog
 
@@ -24,20 +22,6 @@ from trainer.errors import PublishError
 from trainer.settings import TrainerSettings
 
 CHALLENGER = "challenger"
-
-
-class Trained(Protocol):
-    """What is said about a model on the models topic."""
-
-    @property
-    def labeller(self) -> str:
-        """Who labelled the target."""
-        ...
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """How good the model is."""
-        ...
 
 
 _PROBE = b"fusionlog was here to see whether models can be stored"
@@ -58,7 +42,9 @@ def check_publishable(settings: TrainerSettings) -> None:
         raise PublishError(f"models cannot be published: {error}; --no-publish --out FOLDER trains without") from error
 
 
-def publish(settings: TrainerSettings, files: Mapping[str, bytes], report: Trained) -> tuple[int, str]:
+def publish(
+    settings: TrainerSettings, files: Mapping[str, bytes], labeller: str, metrics: Mapping[str, float]
+) -> tuple[int, str]:
     """Store the artifact, name it as the system's next version, and let it serve.
 
     With `promote: false` it becomes the challenger, and what serves goes on serving.
@@ -74,7 +60,7 @@ def publish(settings: TrainerSettings, files: Mapping[str, bytes], report: Train
         store = open_store(settings.store, settings.kafka, settings.topics)
         sha256 = _put_and_read_back(store, files)
         with Lease(settings.kafka, settings.topics, system) as lease:
-            version = _name(settings, report, lease, store.url, sha256, sum(map(len, files.values())))
+            version = _name(settings, labeller, metrics, lease, store.url, sha256, sum(map(len, files.values())))
     except (ArtifactError, StoreError, BrokerError) as error:
         raise PublishError(f"the model of {system!r} is trained but not published: {error}") from error
     structlog.get_logger(__name__).info(
@@ -91,7 +77,13 @@ def _put_and_read_back(store: BlobStore, files: Mapping[str, bytes]) -> str:
 
 
 def _name(
-    settings: TrainerSettings, report: Trained, lease: Lease, store_url: str, sha256: str, size_bytes: int
+    settings: TrainerSettings,
+    labeller: str,
+    metrics: Mapping[str, float],
+    lease: Lease,
+    store_url: str,
+    sha256: str,
+    size_bytes: int,
 ) -> int:
     """Write pointer and alias; the version. The registry is read under the lease, so no one else takes the number."""
     system = settings.target.spec.name
@@ -104,9 +96,9 @@ def _name(
         sha256=sha256,
         store=store_url,
         created_ms=_now_ms(),
-        labeller=report.labeller,
+        labeller=labeller,
         size_bytes=size_bytes,
-        metrics={name: float(value) for name, value in report.metrics.items() if math.isfinite(value)},
+        metrics=dict(metrics),
     )
     alias = ModelAlias(
         system=system,

@@ -24,9 +24,9 @@ from trainer.labelling.grouping import label_groups
 from trainer.labelling.labellers import make_hasher, make_plan
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.source_prior import carried_over
-from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
+from trainer.learning.distillation import Distillation, DistillationSettings
 from trainer.learning.encoding import make_embedder
-from trainer.learning.evaluation import alert_rate
+from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.training import Mixture
 from trainer.learning.word_vectors import load_word_vectors
@@ -106,18 +106,11 @@ def train(
                 final_steps=settings.final_steps,
                 mixture=_MIXTURES[settings.labeller],
             )
-            distilled = Distillation(target, groups, routing, crew, desk, distillation_settings, progress).run()
+            distilled = Distillation(target, groups, routing, crew, crew, desk, distillation_settings, progress).run()
             _check_told(desk)
 
             progress.stage("pack")
-            probabilities = distilled.calibration.probabilities(distilled.logits)
-            windows = np.array([signature.windows for signature in target.signatures], np.float64)
-            metrics = distilled.metrics | {
-                "alert_rate": alert_rate(probabilities, windows),
-                "meta_domain_accuracy": meta.domain_accuracy,
-                **{f"router_{name}": value for name, value in routing.statistics.items()},
-            }
-            readiness = _readiness(distilled)
+            metrics = replace(distilled.metrics, meta_domain_accuracy=meta.domain_accuracy)
             files = pack_model(
                 spec=target_stream.spec,
                 templates=templates,
@@ -132,7 +125,6 @@ def train(
                 logits=distilled.logits,
                 labeller=desk.giver,
                 metrics=metrics,
-                transfer_readiness=readiness,
                 seed=settings.seed,
             )
             ledger.learned(sha256_of(files["manifest.json"]), len(desk.answers))
@@ -146,7 +138,6 @@ def train(
         sha256=sha256_of(files["manifest.json"]),
         labeller=desk.giver,
         metrics=metrics,
-        transfer_readiness=readiness,
         counts={
             "source_lines": source.lines,
             "target_lines": target.lines,
@@ -161,7 +152,7 @@ def train(
         seconds=0.0,
         retrieval=retrieval,
         out=settings.out,
-        warnings=_warnings(distilled.metrics, len(groups)),
+        warnings=_warnings(metrics, len(groups)),
     )
     report = replace(report, version=_delivered(settings, files, report, progress))
     report = replace(report, seconds=round(monotonic() - began, 1))
@@ -178,7 +169,7 @@ def _delivered(
     if not settings.publish:
         return 0
     progress.stage("publish")
-    version, _ = publish(settings, files, report)
+    version, _ = publish(settings, files, report.labeller, report.metrics.flat())
     return version
 
 
@@ -192,14 +183,8 @@ def _check_told(desk: Desk) -> None:
         )
 
 
-def _readiness(distilled: Distilled) -> float | None:
-    # Agreement on normal windows alone says nothing about finding anomalies.
-    told_both = distilled.readiness.count and distilled.metrics["anomalous_answers"]
-    return distilled.readiness.value if told_both else None
-
-
-def _warnings(metrics: Mapping[str, float], groups: int) -> tuple[str, ...]:
-    if metrics["anomalous_answers"]:
+def _warnings(metrics: TrainingMetrics, groups: int) -> tuple[str, ...]:
+    if metrics.anomalous_answers:
         return ()
     warning = (
         f"the labeller found no anomaly among {groups} distinct windows, so the model knows faults from the source "

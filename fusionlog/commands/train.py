@@ -1,14 +1,13 @@
 """`fusionlog train`: from a labelled source and an unlabelled target to a published model."""
 
-import dataclasses
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from trainer.learning.evaluation import Share
     from trainer.recipe import TrainingReport
 
 _LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
@@ -151,7 +150,7 @@ def train(
     for warning in report.warnings:
         warn(warning)
     if as_json:
-        emit_json(dataclasses.asdict(report))
+        emit_json(report.as_dict())
     else:
         for line in _summary(report):
             emit(line)
@@ -172,7 +171,6 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 def _summary(report: "TrainingReport") -> list[str]:
     """What people want to know: which version, made from what, how far to trust it; `--json` has the rest."""
     counts, metrics = report.counts, report.metrics
-    ready = report.transfer_readiness
     rows = {
         "system": report.system,
         "version": f"{report.version}" if report.version else "not published",
@@ -181,26 +179,23 @@ def _summary(report: "TrainingReport") -> list[str]:
         "target": f"{counts['target_lines']} lines, {counts['windows']} windows ({counts['signatures']} distinct), "
         f"{counts['templates']} templates, {counts['unreadable_lines']} lines unreadable",
         "labeller": f"{report.labeller}: {counts['answers_asked']} asked, {counts['answers_remembered']} remembered, "
-        f"{metrics['anomalous_answers']:.0f} anomalous, {metrics['abstentions']:.0f} abstentions",
+        f"{metrics.anomalous_answers} anomalous, {metrics.abstentions} abstentions",
         "source model": "not known: it takes normal and anomalous answers, on general windows too"
-        if ready is None
-        else _agreement(metrics, "readiness", ready, metrics["readiness_answers"], "answers on general windows"),
-        "model": _agreement(
-            metrics, "guard_agreement", metrics["guard_agreement"], metrics["guard_answers"], "held-out answers"
-        )
-        if metrics["guard_answers"]
+        if metrics.transfer_readiness is None
+        else _agreement(metrics.readiness, "answers on general windows"),
+        "model": _agreement(metrics.guard, "held-out answers")
+        if metrics.guard.count
         else "not known: no answer was held out",
-        "alert rate": f"{metrics['alert_rate'] * counts['windows']:.0f} of the history's {counts['windows']} windows "
-        f"({metrics['alert_rate']:.2%})",
+        "alert rate": f"{metrics.alert_rate * counts['windows']:.0f} of the history's {counts['windows']} windows "
+        f"({metrics.alert_rate:.2%})",
         "seconds": f"{report.seconds:g}",
     }
     return [f"{name:13} {value}" for name, value in rows.items() if value]
 
 
-def _agreement(metrics: Mapping[str, float], name: str, share: float, count: float, of_what: str) -> str:
-    """Counts, and the interval that they allow: a share of few answers says little."""
-    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+def _agreement(share: "Share", of_what: str) -> str:
+    """Counts and the interval: a share of few answers is uncertain."""
     return (
-        f"agrees with the labeller in {share * count:.0f} of {count:.0f} {of_what} "
-        f"(95% interval {low:.0%} to {high:.0%})"
+        f"agrees with the labeller in {share.value * share.count:.0f} of {share.count} {of_what} "
+        f"(95% interval {share.low:.0%} to {share.high:.0%})"
     )

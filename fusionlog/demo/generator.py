@@ -10,7 +10,7 @@ from pathlib import Path
 from detector.system import SystemSpec
 from fusionlog.demo.systems import DemoSystem, source_system, target_system
 from loggen.demo import media
-from loggen.engine import SimulatedLine, Stamp, Traffic, dice_of, simulate, spread
+from loggen.engine import SimulatedLine, Stamp, Traffic, rng_of, simulate, spread
 
 PARTITIONS = 4  # what the embedded broker gives every topic
 SOURCE_SESSIONS = 1_500
@@ -107,7 +107,7 @@ def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[Raw
 
 
 def _source_lines(source: DemoSystem, seed: int) -> tuple[tuple[str, bool], ...]:
-    dice = dice_of(seed, "source")
+    dice = rng_of(seed, "source")
     kinds = [fault.kind for fault in source.service.faults]
     failing = spread(int(dice.uniform(0.10, 0.15) * SOURCE_SESSIONS), kinds, _AT_LEAST, dice)
     lines = simulate(source.service, Traffic(SOURCE_SESSIONS, _ms(_SOURCE_START), _RATE, failing), dice)
@@ -117,7 +117,7 @@ def _source_lines(source: DemoSystem, seed: int) -> tuple[tuple[str, bool], ...]
 def _target_lines(
     target: DemoSystem, seed: int, part: str, sessions: int, start_ms: int, sessions_per_minute: float = _RATE
 ) -> tuple[tuple[RawLine, ...], dict[str, str]]:
-    dice = dice_of(seed, part)
+    dice = rng_of(seed, part)
     live = part.startswith("live")
     kinds = [fault.kind for fault in target.service.faults]
     rate = dice.uniform(0.055, 0.075) if live else dice.uniform(0.05, 0.075)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from detector.system import MaskRule, SystemSpec, WindowSpec
 from loggen.demo import media, payments
-from loggen.engine import Service, dice_of
+from loggen.engine import Service, rng_of
 
 MEDIA_SPEC = SystemSpec(
     name=media.NAME,
@@ -37,9 +37,9 @@ class DemoSystem:
 
 def source_system(seed: int) -> DemoSystem:
     """The mature system: payments."""
-    return DemoSystem(payments.payments(dice_of(seed, "payments")), PAYMENTS_SPEC)
+    return DemoSystem(payments.payments(rng_of(seed, "payments")), PAYMENTS_SPEC)
 
 
 def target_system(seed: int) -> DemoSystem:
     """The new system: a media pipeline."""
-    return DemoSystem(media.media(dice_of(seed, "media")), MEDIA_SPEC)
+    return DemoSystem(media.media(rng_of(seed, "media")), MEDIA_SPEC)

@@ -1,7 +1,6 @@
 """Publishing on a real Kafka."""
 
 import threading
-from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -28,12 +27,6 @@ def artifact(seed=0):
     return tiny_files(seed=seed, steps=0)
 
 
-@dataclass(frozen=True)
-class Report:
-    labeller: str = "heuristic"
-    metrics: dict = field(default_factory=dict)
-
-
 @pytest.fixture(scope="module")
 def settings(kafka):
     """Settings of a run that publishes there, topics made."""
@@ -54,7 +47,7 @@ def test_trainers_at_once_publish_one_version_each(settings):
     published = {}
 
     def run(seed):
-        published[seed] = publish(settings, artifacts[seed], Report())
+        published[seed] = publish(settings, artifacts[seed], "heuristic", {})
 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in range(3)]
     for thread in threads:
@@ -81,7 +74,7 @@ def test_an_older_version_is_promoted_by_hand_and_a_damaged_one_is_not(kafka):
     run = load_settings(TrainerSettings, None, flags, {})
     ensure_topics(run.kafka, run.topics, raw={})
     for seed in range(2):
-        publish(run, artifact(seed), Report())
+        publish(run, artifact(seed), "heuristic", {})
     moved = promote(run.kafka, run.topics, "orders", 1)
     champion = read_models(run.kafka, run.topics).champion("orders")
     assert (moved.version, champion.version) == (1, 1)

@@ -72,7 +72,9 @@ def test_a_run_repeats_itself_to_the_byte(tmp_path):
     assert first.counts["windows"] == 250
     assert first.labeller == "heuristic"
     model = unpack(files, first.sha256)
-    assert model.manifest.metrics["guard_agreement"] == pytest.approx(first.metrics["guard_agreement"])
+    assert model.manifest.metrics == first.metrics.flat()
+    assert model.manifest.transfer_readiness == first.metrics.transfer_readiness
+    assert first.metrics.guard.count > 0
 
 
 def test_the_model_finds_what_the_labeller_found(tmp_path):
@@ -151,4 +153,4 @@ def test_a_history_without_anomalies_is_warned_of(tmp_path):
                 file.write(json.dumps({"time": time, "message": f"{text} order=o{number}"}) + "\n")
     report = train(settings, hire_crew=_local)
     assert "found no anomaly among 1 distinct windows" in report.warnings[0]
-    assert report.transfer_readiness is None
+    assert report.metrics.transfer_readiness is None

@@ -36,7 +36,8 @@ def test_constant_scores_fire_the_guard():
     routing = route(corpus(windows), _similar(x=0.05, a=0.9, b=0.6, c=0.3, d=0.2))
     assert routing.degenerate
     assert routing.aggregation == "min without backbone"
-    assert 0.05 < routing.statistics["general_share"] < 0.95
+    assert routing.statistics is not None
+    assert 0.05 < routing.statistics.general_share < 0.95
 
 
 def test_nothing_alike_still_leaves_something_general():

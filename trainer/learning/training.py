@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from trainer.learning.synthetic_windows import augment
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
+State = Mapping[str, Floats32]
+"""Weights of a small model by name."""
 
 _BATCH = 96
 _LONGEST = 64
@@ -37,6 +40,26 @@ class Mixture:
     labelled: float = 0.5
     made_up: float = 0.35
     source: float = 0.15
+
+
+class SmallModelLearner(Protocol):
+    """The small model in training."""
+
+    def logits(self) -> Floats:
+        """Uncalibrated logit of every target signature."""
+        ...
+
+    def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
+        """Train on labels [n] with weights [n]; the last mean loss."""
+        ...
+
+    def state(self) -> State:
+        """The weights."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Return to earlier weights."""
+        ...
 
 
 class Learner:
