@@ -1,4 +1,4 @@
-"""The published model as the demo reads it back, for its name and for what it calls a new template."""
+"""Reads the published model back, for its name and its templates."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def load_champion(kafka: KafkaSettings, topics: Topics, system: str) -> Detectio
 
 
 def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[GeneratedLine], bool]:
-    """Says of a line whether the templates learned in training lack it."""
+    """A function that says whether a line matches no template of the model."""
     reader = LineReader(spec)
     parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
 
