@@ -1,52 +1,80 @@
-"""What the demo itself does with Kafka: send lines, follow our topics, read where the agent has got to."""
+"""The demo's own use of Kafka: send lines, read the agent's output, ask for end and committed offsets."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from broker.topic_reader import EARLIEST, TopicReader
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
 
 REQUEST_SECONDS = 30.0
 FLUSH_SECONDS = 60.0
 TAKE_SECONDS = 0.01
+PARTITION_BY_KEY = -1  # librdkafka's default: by the hash of the key
 _BATCH = 500
 
 
-def send(kafka: KafkaSettings, topic: str, lines: Sequence[GeneratedLine], between: Callable[[], None]) -> None:
-    """Produce lines, each to its partition and in order; `between` is called every few hundred lines.
+class LineProducer:
+    """Produces generated lines to a topic, in order."""
 
-    Raises:
-        DemoError: a line was not acknowledged.
-    """
-    failures: list[str] = []
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        self._failures: list[str] = []
+        self._producer = Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 5})
 
-    def delivered(error: Any, _: Message) -> None:
-        if error is not None:
-            failures.append(error.str())
+    def send(self, line: GeneratedLine, partition: int = PARTITION_BY_KEY) -> None:
+        """Produce one line.
 
-    producer = Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 5})
-    for number, line in enumerate(lines):
+        Raises:
+            BrokerError: an earlier line was not acknowledged.
+        """
         value, key = line.text.encode(), line.key.encode() or None
         while True:
             try:
-                producer.produce(topic, value, key, partition=line.partition, on_delivery=delivered)
+                self._producer.produce(self._topic, value, key, partition=partition, on_delivery=self._delivered)
                 break
             except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
+                self._producer.poll(0.1)
+        self._producer.poll(0)
+        self._check(0)
+
+    def finish(self) -> None:
+        """Wait until all lines are acknowledged.
+
+        Raises:
+            BrokerError: a line was not.
+        """
+        self._check(self._producer.flush(FLUSH_SECONDS))
+
+    def _check(self, missing: int) -> None:
+        if self._failures or missing:
+            count = len(self._failures) + missing
+            raise BrokerError(f"every line must reach {self._topic}, got {count} that did not: {self._failures[:1]}")
+
+    def _delivered(self, error: Any, _: Message) -> None:
+        if error is not None:
+            self._failures.append(error.str())
+
+
+def send(kafka: KafkaSettings, topic: str, lines: Sequence[GeneratedLine], between: Callable[[], None]) -> None:
+    """Produce lines, each to its own partition; `between` is called every few hundred lines.
+
+    Raises:
+        BrokerError: a line was not acknowledged.
+    """
+    producer = LineProducer(kafka, topic)
+    for number, line in enumerate(lines):
+        producer.send(line, line.partition)
         if number % _BATCH == _BATCH - 1:
             between()
-    left = producer.flush(FLUSH_SECONDS)
-    if failures or left:
-        raise DemoError(f"every line must reach {topic}, got {len(failures) + left} that did not: {failures[:1]}")
+    producer.finish()
 
 
 class Follower:
-    """Reads topics from their beginning on, without a group."""
+    """Reads topics from the beginning, without a group."""
 
     def __init__(self, kafka: KafkaSettings, topics: Sequence[str]) -> None:
         self._readers = [TopicReader(kafka, topic) for topic in topics]
@@ -54,7 +82,7 @@ class Follower:
             reader.start(dict.fromkeys(reader.partitions(), EARLIEST))
 
     def take(self) -> Iterator[Message]:
-        """Records that have come since the last call.
+        """Records since the last call.
 
         Raises:
             BrokerError: a topic cannot be read.
@@ -72,7 +100,7 @@ class Follower:
 
 
 def ends(kafka: KafkaSettings, topic: str) -> dict[int, int]:
-    """How many records each partition has taken.
+    """End offset of each partition.
 
     Raises:
         BrokerError: the broker does not answer.
@@ -82,10 +110,10 @@ def ends(kafka: KafkaSettings, topic: str) -> dict[int, int]:
 
 
 def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> dict[int, int]:
-    """The position that a group has committed in each partition, 0 where there is none.
+    """The committed offset of a group in each partition, 0 where there is none.
 
     Raises:
-        DemoError: the broker does not answer.
+        BrokerError: the broker does not answer.
     """
     # Nothing is ever committed.
     consumer = Consumer(kafka.librdkafka() | {"group.id": group, "enable.auto.commit": False})
@@ -93,7 +121,7 @@ def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> 
     try:
         return {place.partition: max(0, place.offset) for place in consumer.committed(places, timeout=REQUEST_SECONDS)}
     except KafkaException as error:
-        raise DemoError(
+        raise BrokerError(
             f"group {group} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0].str()}"
         ) from error
     finally:

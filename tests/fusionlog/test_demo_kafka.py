@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from broker.admin import ensure_topics
 from broker.embedded import EmbeddedBroker
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, GeneratedLine
@@ -89,7 +90,7 @@ def test_lines_reach_their_partitions_in_order(kafka):
 
 def test_a_line_for_a_partition_that_is_not_there_is_an_error(kafka):
     """A line that cannot be delivered is never passed over."""
-    with pytest.raises(DemoError, match="every line must reach refused"):
+    with pytest.raises(BrokerError, match="every line must reach refused"):
         send(kafka, "refused", [GeneratedLine("x", 0, 999, "")], lambda: None)
 
 
