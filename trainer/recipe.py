@@ -30,7 +30,7 @@ from trainer.learning.evaluation import alert_rate
 from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.training import Mixture
 from trainer.learning.word_vectors import load_word_vectors
-from trainer.progress import Progress, Silent
+from trainer.progress import Progress, ProgressRecord
 from trainer.publish import check_publishable, publish
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
@@ -45,13 +45,15 @@ _MIXTURES = {"heuristic": Mixture(), "openai": Mixture(0.7, 0.15, 0.15), "record
 
 
 def train(
-    settings: TrainerSettings, progress: Progress | None = None, hire_crew: HireCrew | None = None
+    settings: TrainerSettings,
+    receive: Callable[[ProgressRecord], None] | None = None,
+    hire_crew: HireCrew | None = None,
 ) -> TrainingReport:
     """Train a model for the target and publish it.
 
     Args:
         settings: of the run.
-        progress: told about stages.
+        receive: called with each progress record.
         hire_crew: who does the work; Ray actors by default.
 
     Raises:
@@ -59,7 +61,7 @@ def train(
         TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
     """
     began = monotonic()
-    progress = progress or Silent()
+    progress = Progress(receive) if receive is not None else Progress()
     log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
     source_stream, target_stream = open_source(settings), open_target(settings)
     if settings.publish:

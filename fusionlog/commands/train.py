@@ -74,6 +74,9 @@ def train(
     store: Annotated[str | None, typer.Option(help="Artifact store: kafka://, a folder or an fsspec URL.")] = None,
     bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka servers, host:port[,host:port].")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of fusionlog's topics.")] = None,
+    progress_file: Annotated[
+        Path | None, typer.Option(help="File that gets the progress as JSON lines, for a program that waits.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> int:
     r"""Train a model for an unlabelled system and publish it.
@@ -89,7 +92,7 @@ def train(
     from fusionlog.exits import FAILED
     from fusionlog.extras import require_extra
     from fusionlog.render.console import emit, emit_json, fail, warn
-    from fusionlog.render.progress import progress_for_people
+    from fusionlog.render.progress import show_progress
     from fusionlog.settings.load import load_settings
     from fusionlog.settings.logs import configure_logs
     from fusionlog.signals import interrupted_by
@@ -143,7 +146,7 @@ def train(
     from trainer.recipe import train as run
 
     try:
-        with interrupted_by((signal.SIGINT, signal.SIGTERM), _STOPPING), progress_for_people() as progress:
+        with interrupted_by((signal.SIGINT, signal.SIGTERM), _STOPPING), show_progress(progress_file) as progress:
             report = run(settings, progress)
     except KeyboardInterrupt:
         return fail(_INTERRUPTED, FAILED)

@@ -12,7 +12,7 @@ from trainer.labelling.retrieval import Match
 from trainer.learning.distillation import Distillation, DistillationSettings
 from trainer.learning.evaluation import Share
 from trainer.learning.routing import Routing
-from trainer.progress import Silent
+from trainer.progress import Progress
 
 WINDOWS, KINDS = history()
 TARGET = corpus(WINDOWS)
@@ -93,7 +93,7 @@ def _run(crew, path, budget=20_000, rounds=3):
     with LabelLedger(path) as ledger:
         desk = Desk(TARGET, groups, crew, ledger, crew.judge, system_card(TARGET))
         settings = DistillationSettings(budget, rounds, round_steps=1, final_steps=1)
-        return Distillation(TARGET, groups, routing, crew, desk, settings, Silent()).run(), desk, groups
+        return Distillation(TARGET, groups, routing, crew, desk, settings, Progress()).run(), desk, groups
 
 
 @pytest.fixture

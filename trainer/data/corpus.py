@@ -26,7 +26,7 @@ from trainer.data.sources import Source, Target
 from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
 from trainer.data.window_labels import WindowLabels
 from trainer.errors import SourceError
-from trainer.progress import Progress, Silent
+from trainer.progress import Progress
 
 __all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates", "read_corpus"]
 
@@ -58,7 +58,7 @@ def read_corpus(
     Raises:
         SourceError: it cannot be read, or there is nothing in it to learn from.
     """
-    progress = progress or Silent()
+    progress = progress or Progress()
     is_source = isinstance(stream, Source)
     role: Role = "source" if is_source else "target"
     progress.stage(f"{role}: templates", stream.size)
