@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from broker.settings import KafkaSettings
 from broker.topic_reader import partitions_of
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import RawLine
+from fusionlog.demo.generator import GeneratedLine
 
 REQUEST_SECONDS = 30.0
 FLUSH_SECONDS = 60.0
@@ -16,7 +16,7 @@ _BATCH = 500
 _EOF = -191  # librdkafka's code for "nothing more here now", which is no error
 
 
-def send(kafka: KafkaSettings, topic: str, lines: Sequence[RawLine], between: Callable[[], None]) -> None:
+def send(kafka: KafkaSettings, topic: str, lines: Sequence[GeneratedLine], between: Callable[[], None]) -> None:
     """Produce lines, each to its partition and in order; `between` is called every few hundred lines.
 
     Raises:
