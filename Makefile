@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 ifeq ($(TORCH),cpu)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu --group dev --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu --group dev --editable '.[agent,trainer]'
 else
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -46,7 +46,7 @@ lint: setup ## formatting, lint, types, import direction
 	$(BIN)/lint-imports
 
 lock: setup ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --quiet --group dev --universal --generate-hashes --no-header -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
 
 chart: setup ## check the Helm chart and the image (Go builds helm and kubeconform on first use)
 	deploy/tools/check_chart.sh

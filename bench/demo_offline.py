@@ -23,12 +23,12 @@ from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher
 from detector.system import SystemSpec
 from detector.windowing.cutter import Window, WindowCutter
-from fusionlog.demo.generator import DemoData, RawLine, generate, history_truth, write_source
-from fusionlog.demo.scorer import JudgedWindow, score
+from fusionlog.demo.generator import DemoData, GeneratedLine, generate, history_truth, write_source
+from fusionlog.demo.scorer import ScoredWindow, score
 from trainer.data.signatures import Corpus, Signature
 
 
-def parser_of(lines: Iterable[RawLine], spec: SystemSpec) -> LineParser:
+def parser_of(lines: Iterable[GeneratedLine], spec: SystemSpec) -> LineParser:
     """A parser whose templates Drain learned from the lines."""
     reader, drain, masker = LineReader(spec), IncrementalDrain(), Masker(spec.masks, spec.max_tokens)
     for masked in dict.fromkeys(masker.mask(_read(reader, line)[0]) for line in lines):
@@ -37,7 +37,7 @@ def parser_of(lines: Iterable[RawLine], spec: SystemSpec) -> LineParser:
 
 
 def windows_of(
-    lines: Sequence[RawLine], spec: SystemSpec, parser: LineParser
+    lines: Sequence[GeneratedLine], spec: SystemSpec, parser: LineParser
 ) -> tuple[list[Window], dict[str, str], set[str]]:
     """Windows of all partitions, the text of every event, and the ids of those that match no template."""
     reader, texts, novel = LineReader(spec), dict[str, str](), set[str]()
@@ -78,7 +78,7 @@ def corpus_of(
 def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
     """Labelled source, unlabelled history, and, for judging alone, window id → failure kind of the history."""
     data = generate(seed)
-    source_lines = [RawLine(text, 0, 0, "") for text, _ in data.source]
+    source_lines = [GeneratedLine(text, 0, 0, "") for text, _ in data.source]
     source_parser = parser_of(source_lines, data.source_spec)
     source_windows, source_texts, _ = windows_of(source_lines, data.source_spec, source_parser)
     reader = LineReader(data.source_spec)
@@ -97,7 +97,7 @@ def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
     )
 
 
-def detect(model: DetectionModel, data: DemoData) -> tuple[list[JudgedWindow], list[Window], dict[str, str]]:
+def detect(model: DetectionModel, data: DemoData) -> tuple[list[ScoredWindow], list[Window], dict[str, str]]:
     """The live windows as the model judges them."""
     spec = data.target_spec
     parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
@@ -105,7 +105,7 @@ def detect(model: DetectionModel, data: DemoData) -> tuple[list[JudgedWindow], l
     scorer = Scorer(model)
     scores = scorer.score([run_lengths(window.event_ids) for window in windows], texts)
     judged = [
-        JudgedWindow(
+        ScoredWindow(
             key=window.key,
             alerted=scorer.is_anomalous(float(value)),
             lines=tuple(data.live[offset].text for offset in window.offsets),
@@ -162,7 +162,7 @@ def main() -> None:
             sys.stdout.flush()
 
 
-def _read(reader: LineReader, line: RawLine) -> tuple[str, int, tuple[str, ...]]:
+def _read(reader: LineReader, line: GeneratedLine) -> tuple[str, int, tuple[str, ...]]:
     read = reader.read(line.text.encode(), line.time_ms)
     return read.text, read.event_time_ms, read.keys
 

@@ -28,6 +28,10 @@ def demo(
     Example: fusionlog demo --seed 7
     """
     from fusionlog.demo.errors import DemoError
+    from fusionlog.extras import MODULES, require_extra
+
+    for extra in MODULES:
+        require_extra("demo", extra)
     from fusionlog.demo.runner import DemoOptions, run
 
     configure_logs("auto", "warning")

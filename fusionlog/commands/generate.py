@@ -12,7 +12,7 @@ from confluent_kafka import Message, Producer
 
 from broker.errors import BrokerError
 from fusionlog.commands.options import BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.demo.generator import RawLine, shifts
+from fusionlog.demo.generator import GeneratedLine, shifts
 from fusionlog.demo.generator import generate as generate_all
 from fusionlog.render.console import emit
 from fusionlog.settings.logs import configure_logs
@@ -49,7 +49,7 @@ def generate(
     configure_logs()
     if create_topics:
         ensure_topics(kafka, topics, raw={topic: partitions}, raw_config={"retention.ms": "-1"} if history else None)
-    lines: Iterable[RawLine] = generate_all(seed).history if history else _in_time(seed, rate)
+    lines: Iterable[GeneratedLine] = generate_all(seed).history if history else _in_time(seed, rate)
     sender = _Sender(Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 20}), topic)
     try:
         with interrupted_by((signal.SIGTERM,)):
@@ -63,7 +63,7 @@ def generate(
     return 0
 
 
-def _in_time(seed: int, lines_per_second: float) -> Iterator[RawLine]:
+def _in_time(seed: int, lines_per_second: float) -> Iterator[GeneratedLine]:
     """Live lines from now on, each held back until its time."""
     now_ms = time.time_ns() // 1_000_000
     for line in shifts(seed, 60 * lines_per_second / LINES_PER_SESSION, now_ms):
@@ -82,7 +82,7 @@ class _Sender:
         self._failure = ""
         self._report_at = time.monotonic() + _REPORT_SECONDS
 
-    def send(self, line: RawLine) -> None:
+    def send(self, line: GeneratedLine) -> None:
         """Produce one line.
 
         Raises:

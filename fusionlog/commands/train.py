@@ -89,6 +89,7 @@ def train(
     --target kafka://raw.hdfs --target-layout loghub-hdfs --idle-seconds 86400 --bootstrap-servers localhost:9092
     """
     from fusionlog.exits import FAILED
+    from fusionlog.extras import require_extra
     from fusionlog.render.console import emit, emit_json, fail, warn
     from fusionlog.render.progress import show_progress
     from fusionlog.settings.load import load_settings
@@ -139,6 +140,7 @@ def train(
         "topic_prefix": topic_prefix,
     }
     settings = load_settings(TrainerSettings, config, _given(overrides))
+    require_extra("train", "trainer")
     configure_logs()
     from trainer.recipe import train as run
 

@@ -13,7 +13,7 @@ from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.system import SystemSpec
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import RawLine
+from fusionlog.demo.generator import GeneratedLine
 from schemas.topics import Topics
 
 
@@ -30,12 +30,12 @@ def load_champion(kafka: KafkaSettings, topics: Topics, system: str) -> Detectio
     return unpack(files, pointer.sha256, version=pointer.version)
 
 
-def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[RawLine], bool]:
+def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[GeneratedLine], bool]:
     """Says of a line whether the templates learned in training lack it."""
     reader = LineReader(spec)
     parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
 
-    def is_new(line: RawLine) -> bool:
+    def is_new(line: GeneratedLine) -> bool:
         return parser.event(reader.read(line.text.encode(), line.time_ms).text).novel
 
     return is_new

@@ -1,4 +1,4 @@
-"""Truth meets alerts here and nowhere else: how good they are, and how good simple rules are on the same windows."""
+"""Compares alerts with the truth, and simple rules on the same windows with it. Nothing else of the demo reads it."""
 
 import re
 from collections import Counter
@@ -14,8 +14,15 @@ _WORDS = re.compile(
 
 
 @dataclass(frozen=True)
-class JudgedWindow:
-    """A closed window: whose it is, whether it was alerted, what stood in it, whether a template of it was new."""
+class ScoredWindow:
+    """A closed window.
+
+    Attributes:
+        key: its session.
+        alerted: an alert was sent for it.
+        lines: its raw text.
+        new_template: one of its lines matches no template of the model.
+    """
 
     key: str
     alerted: bool
@@ -27,7 +34,7 @@ class JudgedWindow:
 class Scores:
     """Precision, recall and F1 of the alerts, recall by kind of failure, and F1 of the simple rules.
 
-    `keyword_f1` is the best of four severity and keyword rules, so that the comparison is not with a straw man.
+    `keyword_f1` is the best of four severity and keyword rules, so that the comparison is fair.
     """
 
     windows: int
@@ -41,11 +48,11 @@ class Scores:
     new_template_f1: float
 
 
-def score(windows: Sequence[JudgedWindow], truth: Mapping[str, str]) -> Scores:
-    """Score windows against the truth (session → failure kind, "" for a sound session).
+def score(windows: Sequence[ScoredWindow], truth: Mapping[str, str]) -> Scores:
+    """Score windows against the truth (session → failure kind, "" for a normal session).
 
     Raises:
-        KeyError: a window's key is of no session: the windows are of other data.
+        KeyError: a window's key is no session of the truth: the windows are of other data.
     """
     kinds = [truth[window.key] for window in windows]
     alerted = [window.alerted for window in windows]
@@ -71,7 +78,7 @@ KEYWORD_RULES: tuple[Callable[[str], bool], ...] = (
 )
 
 
-def _says(window: JudgedWindow, rule: Callable[[str], bool]) -> bool:
+def _says(window: ScoredWindow, rule: Callable[[str], bool]) -> bool:
     return any(map(rule, window.lines))
 
 

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from broker.settings import KafkaSettings
 from broker.topic_reader import EARLIEST, TopicReader
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import RawLine
+from fusionlog.demo.generator import GeneratedLine
 
 REQUEST_SECONDS = 30.0
 FLUSH_SECONDS = 60.0
@@ -16,7 +16,7 @@ TAKE_SECONDS = 0.01
 _BATCH = 500
 
 
-def send(kafka: KafkaSettings, topic: str, lines: Sequence[RawLine], between: Callable[[], None]) -> None:
+def send(kafka: KafkaSettings, topic: str, lines: Sequence[GeneratedLine], between: Callable[[], None]) -> None:
     """Produce lines, each to its partition and in order; `between` is called every few hundred lines.
 
     Raises:

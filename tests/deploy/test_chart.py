@@ -88,6 +88,23 @@ def test_every_file_that_settings_name_is_mounted(render, variant):
         assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
 
 
+@pytest.mark.parametrize(
+    ("variant", "agent", "trainer"),
+    [
+        (None, "fusionlog-agent:0.1.0", "fusionlog-trainer:0.1.0"),
+        (
+            "sasl",
+            "registry.example.com/fusionlog-agent@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "registry.example.com/mirror/trainer:stable",
+        ),
+    ],
+)
+def test_each_program_runs_in_its_own_image(render, variant, agent, trainer):
+    """The agent and the topics job run in the agent's image, trainings in the trainer's; each can be overridden."""
+    images = {kind: pod["containers"][0]["image"] for kind, pod in pods(render(variant))}
+    assert images == {"Deployment": agent, "Job": agent, "CronJob": trainer}
+
+
 def test_each_program_has_its_own_identity(render):
     """The trainer, which writes models, and the topics job, which creates topics, do not share the agent's user."""
     files = settings_files(render("sasl"))
