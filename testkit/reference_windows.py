@@ -1,6 +1,6 @@
 """Windows cut a second time, from the raw topic's records, with nothing of `detector` in it.
 
-The rules are those of design `streaming.md` reduced to logs whose times never go back (true of both real targets, and
+The rules are those of docs/streaming.md#windows, reduced to logs whose times never go back (both real targets, which is
 checked): nothing is late then, a session ends where two lines of a key lie more than `idle` apart, a tumbling window
 is a node and a minute, and either is cut after `max_lines`.
 """

@@ -1,4 +1,4 @@
-"""Distillation: from a labeller's answers to one small model, in rounds (design `recipe.md` 4 to 7).
+"""Distillation: from a labeller's answers to one small model, in rounds (docs/method.md#distillation).
 
 Audit a sample, ask about what is worth most, check each answer against the model, learn from everything asked so far,
 go back when a round made the model agree less with held-out answers, and calibrate on those in the end.
@@ -172,7 +172,7 @@ class Distillation:
         self._learn(settings.round_steps, f"round {number + 1}")
 
     def _check(self, batch: npt.NDArray[np.intp], logits: Floats, epsilon: float) -> None:
-        """Dual check: an answer that a sure model contradicts counts less (paper III-D, ε falls by round)."""
+        """Dual check: an answer that a sure model contradicts counts less (paper section III-D, ε falls by round)."""
         told = batch[~np.isnan(self._label[batch])]
         p = self._calibrated(logits).probabilities(logits[told])
         sure = np.maximum(p, 1.0 - p) >= epsilon

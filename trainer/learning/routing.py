@@ -1,4 +1,4 @@
-"""The router: how much of a system is general knowledge, shared with its labelled source (paper III-B, method.md 5)."""
+"""The router: how much of a system is general knowledge, shared with its labelled source (paper section III-B)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def event_similarities(
 
 
 def route(corpus: Corpus, similarities: Mapping[str, EventSimilarity]) -> Routing:
-    """Score every signature and cut at the mean; where that is degenerate, fall back as method.md 5.3 says."""
+    """Score every signature and cut at the mean, or as docs/method.md#similarity-and-routing says where that fails."""
     signatures = corpus.signatures
     weights = np.array([signature.windows for signature in signatures], np.float64)
     cosine = {event: similarity.cosine for event, similarity in similarities.items()}
