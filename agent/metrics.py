@@ -1,4 +1,4 @@
-"""Prometheus metrics of the agent (names of design `product.md`). No template, alert or key is ever a label."""
+"""Prometheus metrics of the agent. No template, alert or key is ever a label."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest

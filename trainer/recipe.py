@@ -1,4 +1,4 @@
-"""The recipe: one training run, top to bottom (design `recipe.md`).
+"""The recipe: one training run, top to bottom (docs/method.md).
 
 Read both systems → embed → how much of the target does the source know → SM(0) by meta-learning → label and distil in
 rounds → calibrate → pack → publish. Nothing is published before everything is done, so Ctrl-C at any line leaves the

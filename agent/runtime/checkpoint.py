@@ -1,4 +1,4 @@
-"""Position, window state and acknowledged output move together (design `streaming.md`, Checkpoints).
+"""Position, window state and acknowledged output move together (docs/streaming.md#checkpoints).
 
 A checkpoint of a partition: take position and snapshot at one moment; wait until all output made before it is
 acknowledged; write the snapshot to the state topic; commit the position, with metadata that names the snapshot, under

@@ -1,7 +1,8 @@
 """Faust transport that delivers one event per (partition, fetched batch), and leaves positions to the application.
 
-Faust spends 59 µs on a message before an agent sees it and commits over held acknowledgements (design `streaming.md`);
-a batch is one message to it, nothing is ever acknowledged, and `commit` does nothing: see `checkpoint.py`.
+Faust spends 59 µs on a message before an agent sees it and commits over held acknowledgements
+(docs/streaming.md#transport); a batch is one message to it, nothing is ever acknowledged, and `commit` does nothing:
+see `checkpoint.py`.
 What is overridden here is private to Faust; `tests/agent/test_faust_contract.py` pins it.
 """
 

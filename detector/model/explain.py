@@ -11,7 +11,7 @@ Knowledge = Literal["general", "proprietary"]
 
 _MAX_EVENTS = 64
 _CERTAIN = 1e-9  # scores nearer to 0 or 1 count as this near
-_TIE = 1e-9  # cosines that differ by less are the same number computed twice (method.md 5.2)
+_TIE = 1e-9  # cosines that differ by less are the same number computed twice (docs/method.md#similarity-and-routing)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A window is run-length coded: step t is an event and how often it stood in a row. Order is seen by the GRU, a missing or
 unusual step by its states, presence by the maximum over events, amounts by soft counters, and all of it after one
-projection of the event vectors, which serving computes once a template and not once a line (design `recipe.md` 3,
-`method.md` 6, `accuracy.md` 4).
+projection of the event vectors, which serving computes once a template and not once a line
+(docs/method.md#the-small-model).
 """
 
 from collections.abc import Mapping, Sequence

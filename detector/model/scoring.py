@@ -45,7 +45,7 @@ class Scorer:
     """Scores windows with one model; one thread at a time.
 
     A window's score depends on the window and the model alone: events that the model lacks are resolved from their own
-    text. Scores are remembered by content, since most windows repeat one that was seen (design `stack.md`).
+    text. Scores are remembered by content, since most windows repeat one that was seen.
 
     Args:
         model: the model.

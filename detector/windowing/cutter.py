@@ -1,4 +1,4 @@
-"""Cutting a partition's lines into windows (design `streaming.md`, Windows; paper section II for `count`).
+"""Cutting a partition's lines into windows (docs/streaming.md#windows; paper section II for `count`).
 
 Data decides membership, time only decides when a window is closed: the windows are a function of the records in the
 order of their partition, never of how they came in batches or where a snapshot was taken and restored. Trainer and

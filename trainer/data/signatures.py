@@ -1,4 +1,4 @@
-"""The trainer's view of a corpus: one row a distinct window, never one a line (design `recipe.md` 1)."""
+"""The trainer's view of a corpus: one row a distinct window, never one a line (docs/method.md#signatures)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def make_embedder(corpora: Iterable[Corpus], word_vectors: WordVectors | None = None) -> Embedder:
-    """An embedder whose word weights count over the templates of all corpora together (method.md 4.3)."""
+    """An embedder whose word weights count over all corpora together (docs/method.md#event-vectors)."""
     idf = Idf.from_templates(text for corpus in corpora for text in corpus.texts.values())
     return Embedder(idf.weights, idf.unseen, word_vectors)
 

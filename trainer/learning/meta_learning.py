@@ -1,4 +1,4 @@
-"""Adversarial meta-learning of the extractor on source and target (paper III-C, method.md 7, signs as in 10.1).
+"""Adversarial meta-learning of the extractor on source and target (paper section III-C, docs/method.md#meta-learning).
 
 A step: the domain head and the anomaly head descend their own losses on detached features; the extractor takes one
 plain inner step on the support windows and is then updated with the gradient at that point on the query windows
@@ -24,7 +24,7 @@ _CLAMP = 1.5 * log(2.0)
 
 @dataclass(frozen=True)
 class MetaSettings:
-    """Rates of method.md 7.3.
+    """Rates (docs/method.md#meta-learning).
 
     Attributes:
         batch: windows of each domain in support and in query; the paper's 256 would cost an hour on a laptop.
