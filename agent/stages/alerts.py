@@ -86,7 +86,8 @@ def closed_window(window: Window, verdict: Verdict, serving: Serving, *, replay:
         topic=window.topic,
         partition=window.partition,
         offsets=window.offsets,
-        event_hash=event_hash(window.offsets, window.event_ids),
+        indexes=window.indexes,
+        event_hash=event_hash(window.offsets, window.event_ids, window.indexes),
         start_ms=window.start_ms,
         end_ms=window.end_ms,
         closed_by=window.closed_by,
@@ -107,6 +108,7 @@ def late_line(late: Late, system: str, topic: str, partition: int) -> LateLine:
         topic=topic,
         partition=partition,
         offset=late.offset,
+        index=late.index,
         event_time_ms=late.event_time_ms,
         watermark_ms=late.watermark_ms,
         template_id=late.event_id,
@@ -141,7 +143,12 @@ def _evidence(window: Window, reasons: Reasons) -> Evidence:
         samples=tuple(redact(text) for _, text in samples),
         source=(
             SourceRange(
-                topic=window.topic, partition=window.partition, first=window.offsets[0], last=window.offsets[-1]
+                topic=window.topic,
+                partition=window.partition,
+                first=window.offsets[0],
+                last=window.offsets[-1],
+                first_index=window.indexes[0] if window.indexes else 0,
+                last_index=window.indexes[-1] if window.indexes else 0,
             ),
         ),
     )
