@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from agent.stages.detect import InputRecord
+from agent.stages.stage import PlainRecord
 from broker.settings import KafkaSettings
 
 READ_SECONDS = 10.0
@@ -24,14 +24,14 @@ _headers_of = operator.methodcaller("headers")
 
 def read_plainly(
     kafka: KafkaSettings, topic: str, partition: int, position: int, max_records: int
-) -> list[InputRecord]:
+) -> list[PlainRecord]:
     """Committed records from a position on: to the end of the log, `max_records`, or a few MB; none on a slow broker.
 
-    Header names that are not UTF-8 cannot be had from this client either; such a record comes without headers.
+    This client does not give header names that are not UTF-8 either; such a record comes without headers.
 
     Raises:
         BrokerError: a secret's file cannot be read.
-        KafkaException: the broker refuses, or is not there.
+        KafkaException: the broker refuses or does not answer.
     """
     consumer = Consumer(
         kafka.librdkafka()
@@ -51,8 +51,8 @@ def read_plainly(
         consumer.close()
 
 
-def _records(consumer: Consumer, max_records: int) -> list[InputRecord]:
-    records: list[InputRecord] = []
+def _records(consumer: Consumer, max_records: int) -> list[PlainRecord]:
+    records: list[PlainRecord] = []
     size = 0
     deadline = time.monotonic() + READ_SECONDS
     while len(records) < max_records and size < READ_BYTES and time.monotonic() < deadline:
@@ -69,14 +69,14 @@ def _records(consumer: Consumer, max_records: int) -> list[InputRecord]:
     return records
 
 
-def _record(message: Message) -> InputRecord:
+def _record(message: Message) -> PlainRecord:
     offset = message.offset()
     assert offset is not None
     kind, time_ms = message.timestamp()
     headers: Sequence[tuple[str, bytes]] = ()
     with contextlib.suppress(SystemError, UnicodeDecodeError):  # what the client says of a name that is not UTF-8
         headers = tuple(_headers_of(message) or ())
-    return InputRecord(offset, message.value(), time_ms if kind else None, message.key(), headers)
+    return PlainRecord(offset, message.value(), time_ms if kind else None, message.key(), headers)
 
 
 def stuck_partitions(fetcher: Any) -> list[Any]:

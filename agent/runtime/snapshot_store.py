@@ -1,6 +1,6 @@
-"""Window snapshots on the compacted state topic: same partition number as the raw partition, in chunks, hashed.
+"""Snapshots on the compacted state topic: same partition number as the raw partition, in chunks, hashed.
 
-Every snapshot has keys of its own, so compaction never takes one that is still named; superseded ones are tombstoned.
+Every snapshot has keys of its own, so compaction never removes one that is still named; superseded ones are tombstoned.
 """
 
 import asyncio
@@ -8,20 +8,21 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from agent.errors import AgentError, LostState, SnapshotTooLarge
-from agent.runtime.producer import Outgoing, Sink
+from agent.runtime.outgoing import Outgoing
+from agent.runtime.producer import Sink
+from agent.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from broker.settings import KafkaSettings
 from schemas.chunks import Assembler, cut, parse_key, sha256_of
 from schemas.errors import RecordError
 from schemas.snapshot import SnapshotName
 
 MAX_BYTES = 512 * 1024 * 1024
-READ_SECONDS = 120.0
 POLL_MS = 500
 
 
@@ -33,17 +34,53 @@ class Stored:
     keys: tuple[bytes, ...]
 
 
-class SnapshotStore:
-    """Writes and reads snapshots of a group's raw partitions."""
+class Snapshots(Protocol):
+    """Stores snapshots; see `SnapshotStore`."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str, group: str, sink: Sink) -> None:
+    async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
+        """Write a snapshot; fills `keys` first."""
+        ...
+
+    async def read(self, topic: str, partition: int, name: SnapshotName) -> tuple[Stored, bytes]:
+        """The snapshot of a name."""
+        ...
+
+    def forget(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Tombstone a superseded snapshot."""
+        ...
+
+
+class SnapshotStore:
+    """Writes and reads snapshots of a group's raw partitions.
+
+    Args:
+        kafka: the cluster.
+        topic: the state topic.
+        group: the consumer group.
+        sink: writes the chunks.
+        timeouts: of the agent.
+        max_bytes: larger snapshots are neither written nor read.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        group: str,
+        sink: Sink,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._kafka = kafka
+        self._read_seconds = timeouts.snapshot_read_seconds
+        self._max_bytes = max_bytes
         self._topic = topic
         self._group = group
         self._sink = sink
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
-        """Write a snapshot; returns once every chunk is acknowledged. Cancelled, it is not tried any further.
+        """Write a snapshot; returns once every chunk is acknowledged. A cancelled write is not tried again.
 
         Args:
             topic: the raw topic.
@@ -53,12 +90,13 @@ class SnapshotStore:
             keys: is filled with the keys before anything is written, so that a cancelled write can be cleaned up.
 
         Raises:
-            SnapshotTooLarge: `read` would not take it back; nothing is written.
+            SnapshotTooLarge: `read` would refuse it; nothing is written.
         """
-        blob = await asyncio.to_thread(zlib.compress, body, 1) if len(body) <= MAX_BYTES else b""
-        if max(len(body), len(blob)) > MAX_BYTES:
+        blob = await asyncio.to_thread(zlib.compress, body, 1) if len(body) <= self._max_bytes else b""
+        size = max(len(body), len(blob))
+        if size > self._max_bytes:
             raise SnapshotTooLarge(
-                f"snapshot of {topic}/{partition} must be at most {MAX_BYTES} bytes, got {max(len(body), len(blob))}: "
+                f"snapshot of {topic}/{partition} must be at most {self._max_bytes} bytes, got {size}: "
                 "shorten the windows or lower their limits, or spread the lines over more partitions"
             )
         prefix = f"{self._group}/{topic}/{partition}/{uuid.uuid4().hex[:16]}/"
@@ -72,7 +110,7 @@ class SnapshotStore:
         return Stored(name, tuple(keys))
 
     def forget(self, partition: int, keys: Sequence[bytes]) -> None:
-        """Tombstone a superseded snapshot; nobody waits for it."""
+        """Tombstone a superseded snapshot; returns at once."""
         if keys:
             self._sink.send([Outgoing(self._topic, key, None, partition=partition) for key in keys])
 
@@ -80,7 +118,7 @@ class SnapshotStore:
         """The snapshot of a name, verified.
 
         Raises:
-            LostState: it is not there whole, or is corrupt.
+            LostState: it is missing, incomplete or corrupt.
             AgentError: the broker did not answer in time.
         """
         where = f"snapshot of {topic}/{partition} at {self._topic}/{partition} offsets {name.base} to {name.last}"
@@ -94,13 +132,13 @@ class SnapshotStore:
         try:
             await consumer.start()
             consumer.assign([place])
-            return await asyncio.wait_for(self._read(consumer, place, topic, name, where), READ_SECONDS)
+            return await asyncio.wait_for(self._read(consumer, place, topic, name, where), self._read_seconds)
         except OffsetOutOfRangeError as error:
             raise LostState(
                 f"{where} must be on the topic, got offset out of range: was the topic recreated?"
             ) from error
         except TimeoutError as error:
-            raise AgentError(f"{where} must be readable in {READ_SECONDS:g} s, got no answer") from error
+            raise AgentError(f"{where} must be readable in {self._read_seconds:g} s, got no answer") from error
         except (KafkaError, OSError) as error:
             raise AgentError(f"{where} must be readable, got {error}") from error
         finally:
@@ -114,7 +152,7 @@ class SnapshotStore:
             raise LostState(f"{where} must be on the topic, got an end at {ends[place]}: was the topic recreated?")
         consumer.seek(place, name.base)
         prefix = f"{self._group}/{topic}/{place.partition}/".encode()
-        assembler = Assembler(name.sha256, MAX_BYTES)
+        assembler = Assembler(name.sha256, self._max_bytes)
         keys: list[bytes] = []
         while await consumer.position(place) <= name.last:
             found = await consumer.getmany(place, timeout_ms=POLL_MS)
@@ -128,15 +166,15 @@ class SnapshotStore:
                     keys.append(record.key)
                     blob = assembler.add(chunk_key, record.value)
                     if blob is not None:
-                        return Stored(name, tuple(keys)), _decompressed(blob)
+                        return Stored(name, tuple(keys)), _decompressed(blob, self._max_bytes)
                 except (RecordError, zlib.error) as error:
                     raise LostState(f"{where} must be whole, got {error}") from error
         raise LostState(f"{where} must be whole, got {len(keys)} of its chunks: the state topic must be compacted only")
 
 
-def _decompressed(blob: bytes) -> bytes:
+def _decompressed(blob: bytes, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj()
-    body = inflater.decompress(blob, MAX_BYTES)
+    body = inflater.decompress(blob, max_bytes)
     if inflater.unconsumed_tail:
-        raise RecordError(f"snapshot must be at most {MAX_BYTES} bytes, got more")
+        raise RecordError(f"snapshot must be at most {max_bytes} bytes, got more")
     return body
