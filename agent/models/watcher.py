@@ -15,9 +15,8 @@ from agent.metrics import Metrics
 from agent.models.serving import ModelServing
 from agent.runtime.producer import Outgoing, Sink
 from agent.settings import AgentSettings
-from broker.registry.blob_stores import load_artifact
+from broker.registry.artifacts import load_artifact, open_store
 from broker.registry.records import Registry
-from broker.registry.stores import open_store
 from broker.topic_reader import EARLIEST, TopicReader
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch

@@ -9,7 +9,7 @@ from agent.metrics import Metrics
 from agent.models.serving import ModelServing
 from agent.models.watcher import ModelWatcher
 from agent.settings import AgentSettings
-from broker.registry.blob_stores import save_artifact
+from broker.registry.artifacts import save_artifact
 from broker.testing import InMemoryBlobStore
 from detector.errors import ArtifactError, StoreError
 from detector.testing import SYSTEM, tiny_files
