@@ -14,9 +14,7 @@ from schemas.codec import decode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
-
-Place = tuple[int, int]
-"""Partition and offset of a line in the raw topic."""
+from testkit.lines import Place
 
 
 class Observer:
@@ -91,12 +89,12 @@ class Observer:
 
     def _late_line(self, message: Message) -> None:
         late = decode(message.value() or b"", LateLine)
-        self.late.add((late.partition, late.offset))
+        self.late.add(Place(late.partition, late.offset))
 
     def _dead_letter(self, message: Message) -> None:
         letter = DeadLetter.from_headers([(name, value or b"") for name, value in message.headers() or []])
-        self.dead.add((letter.partition, letter.offset))
+        self.dead.add(Place(letter.partition, letter.offset))
 
 
 def _places(window: ClosedWindow) -> list[Place]:
-    return [(window.partition, offset) for offset in window.offsets]
+    return [Place(window.partition, offset) for offset in window.offsets]

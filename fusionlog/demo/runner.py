@@ -23,7 +23,7 @@ from fusionlog.demo import configs
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, DemoData, RawLine, closing_lines, generate, write_source
 from fusionlog.demo.model import load_champion, novelty_of
-from fusionlog.demo.observer import Observer, Place
+from fusionlog.demo.observer import Observer
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
 from fusionlog.demo.topics import Follower, committed, ends, send
@@ -34,6 +34,7 @@ from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics
 from testkit.errors import ProcessError, TestkitError
+from testkit.lines import Place
 from testkit.processes import ManagedProcess, fusionlog_process
 
 EMBEDDED = "embedded"
@@ -278,7 +279,7 @@ def _placed(lines: Sequence[RawLine]) -> dict[Place, RawLine]:
     counts: Counter[int] = Counter()
     placed = {}
     for line in lines:
-        placed[line.partition, counts[line.partition]] = line
+        placed[Place(line.partition, counts[line.partition])] = line
         counts[line.partition] += 1
     return placed
 
