@@ -26,7 +26,7 @@ from fusionlog.demo.model import load_champion, novelty_of
 from fusionlog.demo.observer import Observer
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
-from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.demo.topics import Follower, send
 from fusionlog.render.alerts import alert_block, alert_line, print_lines
 from fusionlog.render.spinner import SignsOfLife
 from fusionlog.settings.load import load_settings
@@ -34,6 +34,7 @@ from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics
 from testkit.errors import ProcessError, TestkitError
+from testkit.kafka_io import Kafka
 from testkit.lines import Place
 from testkit.processes import ManagedProcess, fusionlog_process
 
@@ -118,6 +119,7 @@ class _Demo:
         prefix = f"fusionlog-demo-{uuid.uuid4().hex[:8]}"
         self._options, self._folder, self._console = options, folder, console
         self._kafka = load_settings(KafkaSettings, None, {"bootstrap_servers": servers, "client_id": prefix}, {})
+        self._io = Kafka(self._kafka)
         self.topics = Topics(prefix)
         self._history_topic, self._live_topic = f"{prefix}.raw.history", f"{prefix}.raw.live"
         self._group = f"{prefix}-agent"
@@ -141,7 +143,7 @@ class _Demo:
         raw = {self._history_topic: PARTITIONS, self._live_topic: PARTITIONS}
         ensure_topics(self._kafka, self.topics, raw=raw, raw_config={"retention.ms": "-1"})
         write_source(self._folder / configs.SOURCE_FILE, data)
-        send(self._kafka, self._history_topic, data.history, lambda: None)
+        send(self._io, self._history_topic, data.history, lambda: None)
         self._check_kept(self._history_topic, data.history)
         self._say(f"   broker {self._kafka.bootstrap_servers}, topics {self.topics.prefix}.*")
 
@@ -208,7 +210,7 @@ class _Demo:
             agent.check()
             observer.look()
 
-        send(self._kafka, self._live_topic, self.live, between)
+        send(self._io, self._live_topic, self.live, between)
         self._check_kept(self._live_topic, self.live)
         keyed = {place for place, line in _placed(self.live).items() if line.key}
         agent.wait_until(lambda: observer.complete(keyed), "the closing of every window", WINDOWS_SECONDS)
@@ -227,7 +229,7 @@ class _Demo:
 
     def _check_kept(self, topic: str, lines: Sequence[RawLine]) -> None:
         sent = Counter(line.partition for line in lines)
-        kept = {partition: end for partition, end in ends(self._kafka, topic).items() if end}
+        kept = {partition: end for partition, end in self._io.ends(topic).items() if end}
         if kept != dict(sent):
             raise DemoError(f"topic {topic} must hold every line, got {kept} of {dict(sent)}")
 
@@ -238,7 +240,8 @@ class _Demo:
             DemoError: consumed is not produced.
         """
         sent = Counter(line.partition for line in self.live)
-        positions = committed(self._kafka, self._group, self._live_topic, PARTITIONS)
+        committed = self._io.committed(self._group, self._live_topic)
+        positions = {partition: one.offset for partition, one in committed.items()}
         if positions != dict(sent):
             raise DemoError(f"the agent must consume what was produced, got {positions} of {dict(sent)}")
         return sum(positions.values())

@@ -11,6 +11,7 @@ from fusionlog.demo.generator import RawLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores
 from fusionlog.render.spinner import SignsOfLife
+from testkit.kafka_io import Committed
 
 WANTED = {
     "seed", "broker", "lines_produced", "lines_consumed", "windows", "alerts", "precision", "recall", "f1",
@@ -32,12 +33,17 @@ def sent(demo):
     return counts
 
 
+def positions(counts):
+    """Committed positions at those counts."""
+    return {partition: Committed(count, "") for partition, count in counts.items()}
+
+
 def test_a_line_that_is_not_consumed_fails_the_demo(demo, monkeypatch):
     """Consumed must be produced, partition by partition."""
     counts = sent(demo)
-    monkeypatch.setattr(runner, "committed", lambda *_: counts)
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts))
     assert demo._check_consumed() == len(demo.live)
-    monkeypatch.setattr(runner, "committed", lambda *_: counts | {2: counts[2] - 1})
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts | {2: counts[2] - 1}))
     with pytest.raises(DemoError, match="the agent must consume what was produced"):
         demo._check_consumed()
 
@@ -45,9 +51,9 @@ def test_a_line_that_is_not_consumed_fails_the_demo(demo, monkeypatch):
 def test_a_broker_that_dropped_lines_fails_the_demo(demo, monkeypatch):
     """Every line must be in its partition after it was sent."""
     counts = sent(demo)
-    monkeypatch.setattr(runner, "ends", lambda *_: counts)
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts)
     demo._check_kept("raw", demo.live)
-    monkeypatch.setattr(runner, "ends", lambda *_: counts | {0: counts[0] - 1})
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts | {0: counts[0] - 1})
     with pytest.raises(DemoError, match="topic raw must hold every line"):
         demo._check_kept("raw", demo.live)
 
