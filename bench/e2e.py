@@ -13,7 +13,7 @@ from bench import baselines, datasets
 from bench.agreement import Audit, ReplayComparison, audit, compare, first_by_id
 from bench.datasets import Target
 from bench.errors import BenchError, MisuseError
-from bench.metrics import average_precision, confusion, most_wrong
+from bench.metrics import average_precision, most_wrong
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
@@ -24,6 +24,7 @@ from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
 from schemas.topics import Topics
+from testkit.confusion import confusion
 from testkit.kafka_io import Kafka, Place
 from testkit.lines import RawLine
 from testkit.processes import Program
