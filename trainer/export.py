@@ -16,6 +16,7 @@ from detector.system import SystemSpec
 from trainer.data.signatures import Corpus, Runs
 from trainer.learning.calibration import Calibration
 from trainer.learning.routing import EventSimilarity, Routing
+from trainer.learning.training import served_shape
 from trainer.workers.local import State
 
 _MAX_LINES_AS_TEMPLATES = 4_096
@@ -43,7 +44,7 @@ def pack_model(
     seed: int,
 ) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
-    network = SmallModel(embedder.dim, hidden, "unbounded")
+    network = SmallModel(served_shape(embedder.dim, hidden))
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     infos = template_infos(templates, target, similarities)
     known = {info.id for info in infos}
@@ -58,8 +59,7 @@ def pack_model(
         created_ms=target.last_time_ms,
         golden_runs=golden_runs(target, logits, known),
         general_cosine=float(min(1.0, max(0.0, routing.tau))),
-        temperature=calibration.temperature,
-        bias=calibration.bias,
+        calibration=calibration,
         source_system=source.system,
         metrics={name: float(value) for name, value in sorted(metrics.items()) if np.isfinite(value)},
         transfer_readiness=transfer_readiness,
