@@ -1,4 +1,4 @@
-"""Exit codes, and which error means which.
+"""Exit codes, and the exit code of each error.
 
 0 is ok, 1 is failed (the input, the broker or the work), 2 is misuse (an option or a setting is wrong).
 """
@@ -29,9 +29,9 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def message_of(error: Exception) -> str:
-    """An error as one line, with where to look up the right words when it was the command line that was wrong."""
+    """An error as one line; for a wrong command line it ends with the command that shows the help."""
     text = error.format_message() if isinstance(error, TyperException) else str(error)
-    if isinstance(error.__cause__, ValidationError):  # Typer says what is allowed, but not what it got
+    if isinstance(error.__cause__, ValidationError):  # Typer's text lacks the value that it got
         text += f", got {error.__cause__.errors()[0]['input']!r}"
     line = " ".join(text.split()) or type(error).__name__
     context = getattr(error, "ctx", None)

@@ -56,7 +56,7 @@ def generate(
             for line in islice(lines, count):
                 sender.send(line)
     except KeyboardInterrupt:
-        pass  # being stopped is how it ends
+        pass  # the usual end
     finally:
         sender.finish()
     emit(f"wrote {sender.sent:,} lines to {topic}")
@@ -64,7 +64,7 @@ def generate(
 
 
 def _in_time(seed: int, lines_per_second: float) -> Iterator[GeneratedLine]:
-    """Live lines from now on, each held back until its time."""
+    """Live lines from now on, each at its time."""
     now_ms = time.time_ns() // 1_000_000
     for line in shifts(seed, 60 * lines_per_second / LINES_PER_SESSION, now_ms):
         wait_seconds = line.time_ms / 1000 - time.time()
@@ -74,7 +74,7 @@ def _in_time(seed: int, lines_per_second: float) -> Iterator[GeneratedLine]:
 
 
 class _Sender:
-    """Produces lines; a session's lines go to one partition."""
+    """Produces lines; the lines of a session go to one partition."""
 
     def __init__(self, producer: Producer, topic: str) -> None:
         self.sent = 0
@@ -86,7 +86,7 @@ class _Sender:
         """Produce one line.
 
         Raises:
-            BrokerError: a line before it was not taken.
+            BrokerError: an earlier line was not acknowledged.
         """
         value, key = line.text.encode(), line.key.encode() or None
         while True:
@@ -104,10 +104,10 @@ class _Sender:
             structlog.get_logger(__name__).info("lines written", topic=self._topic, lines=self.sent)
 
     def finish(self) -> None:
-        """Wait until all lines are taken.
+        """Wait until all lines are acknowledged.
 
         Raises:
-            BrokerError: some were not.
+            BrokerError: a line was not.
         """
         left = self._producer.flush(FLUSH_SECONDS)
         if self._failure or left:

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 _LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
 _STOPPING = "stopping: the workers are ended, nothing is published"
-_INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows what serves"
+_INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows the version that serves"
 
 
+# Over 60 lines: Typer makes one option of each parameter, and the mapping below gives each option its settings key.
 def train(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (YAML).")] = None,
     source: Annotated[
@@ -160,12 +161,12 @@ def train(
 
 
 def _layout(layout: str | None, line_pattern: str | None) -> str | None:
-    """The layout that was asked for; a line pattern alone asks for the one layout that takes it."""
+    """The layout option; a line pattern alone selects `custom`, the only layout that takes one."""
     return "custom" if layout is None and line_pattern is not None else layout
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given: without Nones and sections that hold nothing else."""
+    """The options that were given: without None, and without sections that hold nothing else."""
     given = {key: _given(value) if isinstance(value, dict) else value for key, value in values.items()}
     return {key: value for key, value in given.items() if value is not None and value != {}}
 

@@ -1,4 +1,4 @@
-"""What the demo feeds in: labelled source lines, unlabelled target lines, and, kept apart from both, the truth."""
+"""The demo's data: labelled source lines, unlabelled target lines, and, separate from both, the truth."""
 
 import json
 import zlib
@@ -12,11 +12,11 @@ from fusionlog.demo.systems import DemoSystem, source_system, target_system
 from loggen.demo import media
 from loggen.engine import SimulatedLine, Stamp, Traffic, rng_of, simulate, spread
 
-PARTITIONS = 4  # what the embedded broker gives every topic
+PARTITIONS = 4  # of every topic of the embedded broker
 SOURCE_SESSIONS = 1_500
 HISTORY_SESSIONS = 2_200
 LIVE_SESSIONS = 2_000
-# Fixed dates, so that a seed gives the same bytes on every day; they lie in the past of every clock.
+# Fixed dates in the past, so that a seed always gives the same bytes.
 _SOURCE_START = datetime(2025, 3, 3, 8, tzinfo=UTC)
 _HISTORY_START = datetime(2025, 3, 4, 8, tzinfo=UTC)
 _PAUSE_MS = 600_000
@@ -27,7 +27,7 @@ _RATE = 40.0
 
 @dataclass(frozen=True)
 class GeneratedLine:
-    """A line as a shipper sends it: no label, no truth. `key` is what the shipper hashes to a partition."""
+    """A line as a shipper sends it, without label and truth. `key` is what the shipper hashes to a partition."""
 
     text: str
     time_ms: int
@@ -37,13 +37,13 @@ class GeneratedLine:
 
 @dataclass(frozen=True)
 class DemoData:
-    """Everything that a seed makes.
+    """All data of a seed.
 
     Attributes:
         source: (line, whether its session failed) in order.
         history, live: the target's lines before and after training.
-        truth: session → failure kind of the live sessions, "" for a sound one; for the demo's scorer alone.
-        kinds: the failure kinds of the target, by what shows them.
+        truth: live session → failure kind, "" for a normal session; only the demo's scorer reads it.
+        kinds: failure kind of the target → what shows it.
     """
 
     source_spec: SystemSpec
@@ -72,14 +72,14 @@ def generate(seed: int) -> DemoData:
 
 
 def history_truth(seed: int) -> dict[str, str]:
-    """Session → failure kind of the history, which no part of the demo looks at: for studies in `bench` alone."""
+    """Session → failure kind of the history; only `bench` reads it, the demo does not."""
     return _target_lines(target_system(seed), seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))[1]
 
 
 def closing_lines(
     lines: Sequence[GeneratedLine], spec: SystemSpec, partitions: int = PARTITIONS
 ) -> tuple[GeneratedLine, ...]:
-    """One keyless line for each partition, so late that it moves the watermark past every open window."""
+    """One line without a key per partition, late enough to move the watermark past every open window."""
     window = spec.window
     after = max(line.time_ms for line in lines) + int(1000 * (window.idle_seconds + window.lateness_seconds)) + 60_000
     text = media.layout(Stamp(after, "m1", "debug", "gossip", "", "end of shift"))
@@ -87,14 +87,14 @@ def closing_lines(
 
 
 def write_source(path: Path, data: DemoData) -> None:
-    """Write the labelled source as JSON lines, as a user would hand it over."""
+    """Write the labelled source as JSON lines."""
     with path.open("w", encoding="utf-8") as file:
         for text, failed in data.source:
             file.write(json.dumps({"message": text, "label": "anomalous" if failed else "normal"}) + "\n")
 
 
 def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[GeneratedLine]:
-    """The target's live lines without end, in order of time, for the log generator process."""
+    """Endless live lines of the target in order of time, for `fusionlog generate`."""
     target = target_system(seed)
     waiting: list[GeneratedLine] = []
     shift = 0
@@ -137,7 +137,7 @@ def _target_lines(
 
 
 def _raw(line: SimulatedLine, number: int) -> GeneratedLine:
-    """A shipper keeps a session on one partition and spreads the rest."""
+    """Lines of a session go to one partition, the others to all in turn."""
     partition = (zlib.crc32(line.session.encode()) if line.session else number) % PARTITIONS
     return GeneratedLine(line.text, line.time_ms, partition, line.session)
 

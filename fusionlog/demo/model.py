@@ -1,4 +1,4 @@
-"""The published model as the demo reads it back, for its name and for what it calls a new template."""
+"""Reads the published model back, for its name and its templates."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def load_champion(kafka: KafkaSettings, topics: Topics, system: str) -> Detectio
 
 
 def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[GeneratedLine], bool]:
-    """Says of a line whether the templates learned in training lack it."""
+    """A function that says whether a line matches no template of the model."""
     reader = SystemReader(spec, model.matcher)
 
     def is_new(line: GeneratedLine) -> bool:

@@ -143,7 +143,7 @@ class _Demo:
         config = configs.write_trainer(
             self._folder, self._kafka, self.topics, self.data, self._history_topic, self._options.seed
         )
-        self._say("[bold]2[/]  Training on the history, without a label of the target: fusionlog train")
+        self._say("[bold]2[/]  Training on the past, without a label of the target: fusionlog train")
         progress = self._folder / "progress.jsonl"
         command = ["train", "--config", str(config), "--progress-file", str(progress)]
         started = time.monotonic()
@@ -163,7 +163,7 @@ class _Demo:
         """Run the agent over the live lines; returns scores, consumed lines, and seconds that the lines took."""
         port = configs.free_port()
         config = configs.write_agent(self._folder, self._kafka, self.topics, self.data, self._live_topic, port)
-        self._say("[bold]3[/]  Starting the agent: fusionlog agent")
+        self._say("[bold]3[/]  Starting the worker: fusionlog agent")
         log = self._folder / "agent.log"
         owned = (self.topics.alerts, self.topics.windows, self.topics.late, self.topics.dlq)
         command = ["agent", "--config", str(config)]

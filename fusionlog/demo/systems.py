@@ -29,17 +29,17 @@ PAYMENTS_SPEC = SystemSpec(
 
 @dataclass(frozen=True)
 class DemoSystem:
-    """A described service and how its lines are to be read."""
+    """A service of the log generator and the spec that reads its lines."""
 
     service: Service
     spec: SystemSpec
 
 
 def source_system(seed: int) -> DemoSystem:
-    """The mature system: payments."""
+    """The labelled source: payments."""
     return DemoSystem(payments.payments(rng_of(seed, "payments")), PAYMENTS_SPEC)
 
 
 def target_system(seed: int) -> DemoSystem:
-    """The new system: a media pipeline."""
+    """The unlabelled target: a media pipeline."""
     return DemoSystem(media.media(rng_of(seed, "media")), MEDIA_SPEC)
