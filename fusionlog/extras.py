@@ -1,5 +1,6 @@
 """The extras of the installation, and the check that a command's extra is installed."""
 
+import sys
 from importlib.util import find_spec
 
 from fusionlog.errors import MissingExtra
@@ -22,6 +23,8 @@ def require_extra(command: str, extra: str) -> None:
 
 
 def _is_installed(module: str) -> bool:
+    if module in sys.modules:  # Faust replaces its module by one without a spec
+        return sys.modules[module] is not None
     try:
         return find_spec(module) is not None
     except ImportError:
