@@ -25,7 +25,7 @@ _CLAMP = 1.5 * log(2.0)
 
 @dataclass(frozen=True)
 class MetaSettings:
-    """Rates (docs/method.md#meta-learning).
+    """Rates and sizes (docs/method.md#meta-learning).
 
     Attributes:
         batch: windows of each domain in support and in query; the paper's 256 would cost an hour on a laptop.
