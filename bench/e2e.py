@@ -13,7 +13,7 @@ from bench import baselines, datasets
 from bench.agreement import ReplayComparison, compare, first_by_id
 from bench.datasets import Target
 from bench.errors import BenchError, MisuseError
-from bench.metrics import average_precision, confusion, most_wrong
+from bench.metrics import average_precision, most_wrong
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
@@ -25,6 +25,7 @@ from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
 from schemas.topics import Topics
 from testkit.checker import Audit, audit
+from testkit.confusion import confusion
 from testkit.kafka_io import Kafka
 from testkit.lines import Place, RecordedLine
 from testkit.processes import fusionlog_process

@@ -3,7 +3,7 @@ import torch
 
 from detector.model.network import SmallModel
 from tests.trainer.miniature import corpus
-from trainer.learning.encoding import EventTable, WindowSet, logits, make_embedder, namespaced, source_windows
+from trainer.learning.encoding import EventTable, logits, make_embedder, namespaced, source_windows
 
 
 def test_equal_ids_of_two_systems_are_different_rows():
@@ -43,11 +43,3 @@ def test_source_labels_are_shares_weighted_by_the_root_of_their_number():
     found = source_windows(corpus([["a"]] * 4 + [["b"]], "old", {"a": "x", "b": "y"}, [True, False, True, False, True]))
     assert found.labels.tolist() == [0.5, 1.0]
     assert found.weights.tolist() == [2.0, 1.0]
-
-
-def test_window_sets_join_in_order():
-    """Joining keeps windows, labels and weights side by side."""
-    one = WindowSet(((("a", 1),),), np.array([1.0]), np.array([2.0]))
-    both = WindowSet.join([one, one.take(np.array([0]))])
-    assert len(both) == 2
-    assert both.labels.tolist() == [1.0, 1.0]

@@ -78,14 +78,6 @@ class WindowSet:
         """The chosen rows."""
         return WindowSet(tuple(self.windows[int(row)] for row in rows), self.labels[rows], self.weights[rows])
 
-    @staticmethod
-    def join(parts: Sequence["WindowSet"]) -> "WindowSet":
-        """All parts, one after another."""
-        windows = tuple(window for part in parts for window in part.windows)
-        labels = np.concatenate([part.labels for part in parts]) if parts else np.zeros(0)
-        weights = np.concatenate([part.weights for part in parts]) if parts else np.zeros(0)
-        return WindowSet(windows, labels, weights)
-
 
 def source_windows(source: Corpus) -> WindowSet:
     """The labelled source: windows, share of anomalous ones, √count as weight."""
