@@ -1,4 +1,4 @@
-"""Temperature and prior: from logits that rank well to probabilities that mean what they say."""
+"""Calibration: temperature and bias that turn logits into probabilities."""
 
 from dataclasses import dataclass
 
@@ -31,12 +31,12 @@ def sigmoid(logits: Floats) -> Floats:
 
 
 def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
-    """Least cross-entropy by Newton's method, drawn toward no change so that few labels cannot bend it far.
+    """Minimal cross-entropy by Newton's method, with a penalty on change so that few labels change little.
 
     Args:
-        logits: [n] of the network.
+        logits: [n] uncalibrated.
         labels: [n] 0 to 1.
-        weights: [n] how much each label counts.
+        weights: [n] of the labels.
     """
     if not len(logits) or float(weights.sum()) <= 0.0:
         return Calibration()
