@@ -15,7 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from detector.model.detection_model import DetectionModel
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import Runs, run_lengths
+from detector.model.scoring import Scorer
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.templates import TemplateMatcher
 from detector.partition_reader import InputRecord, PartitionReader, ReadLine, SystemReader
@@ -59,7 +60,7 @@ def corpus_of(
     system: str, windows: Sequence[Window], texts: Mapping[str, str], labels: Mapping[str, bool] | None = None
 ) -> Corpus:
     """Distinct windows as a corpus; `labels` (window key → anomalous) for a source only."""
-    members: dict[tuple[tuple[str, int], ...], list[Window]] = {}
+    members: dict[Runs, list[Window]] = {}
     for window in windows:
         members.setdefault(run_lengths(window.event_ids), []).append(window)
     signatures = [

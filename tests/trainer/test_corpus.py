@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from detector.errors import DecodeError
 from detector.input.line_reader import LineReader
-from detector.model.scoring import run_lengths
+from detector.model.runs import run_lengths
 from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from detector.model.network import SmallModel
+from detector.model.shape import NetworkShape
 from tests.trainer.miniature import TEXTS, corpus, history
 from trainer.data.signatures import Runs
 from trainer.learning.encoding import EventTable, WindowSet, make_embedder, namespaced, source_windows
@@ -27,7 +28,7 @@ def setting() -> Setting:
     events.add("old", source.texts)
     events.add("new", target.texts)
     torch.manual_seed(0)
-    model = SmallModel(embedder.dim, 12).eval()
+    model = SmallModel(NetworkShape(event_dim=embedder.dim, hidden=12)).eval()
     learner = MetaLearner(model, events.tensor(), MetaSettings(steps=5, batch=8), seed=0)
     of_source = source_windows(source)
     of_target = tuple(namespaced("new", signature.runs) for signature in target.signatures)

@@ -13,13 +13,13 @@ from typing import Literal
 
 import structlog
 
-from detector.model.scoring import run_lengths
+from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import Window, wall_clock_ms
 from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine
-from trainer.data.signatures import Corpus, Runs, Signature, signature_id
+from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target
 from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
 from trainer.data.window_labels import WindowLabels

@@ -1,33 +1,15 @@
-"""Calibration: temperature and bias that turn logits into probabilities."""
-
-from dataclasses import dataclass
+"""Fitting a calibration: temperature and bias that turn logits into probabilities."""
 
 import numpy as np
 import numpy.typing as npt
+
+from detector.model.calibration import Calibration, sigmoid
 
 Floats = npt.NDArray[np.float64]
 
 _STEPS = 200
 _RIDGE_SLOPE, _RIDGE_BIAS = 0.5, 0.05
 _MIN_SLOPE, _MAX_SLOPE = 0.2, 3.0
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Calibrated logit = logit / temperature + bias."""
-
-    temperature: float = 1.0
-    bias: float = 0.0
-
-    def probabilities(self, logits: Floats) -> Floats:
-        """Calibrated probabilities [n]."""
-        return sigmoid(logits / self.temperature + self.bias)
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """1 / (1 + e^-x), without overflow."""
-    result: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))
-    return result
 
 
 def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
@@ -52,4 +34,4 @@ def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
         slope, bias = float(np.clip(slope - move[0], _MIN_SLOPE, _MAX_SLOPE)), float(bias - move[1])
         if np.abs(move).max() < 1e-9:  # noqa: PLR2004
             break
-    return Calibration(1.0 / slope, bias)
+    return Calibration(temperature=1.0 / slope, bias=bias)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.model.scoring import merged
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs, merged
 from trainer.labelling.rules.evidence import EvidenceModel, probability
 from trainer.learning.encoding import WindowSet, namespaced
 from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
+from detector.model.shape import NetworkShape
 from trainer.data.signatures import Corpus, Runs
 from trainer.labelling.heuristic import mine_evidence
 from trainer.labelling.source_prior import carried_over, event_alarm
@@ -31,6 +32,11 @@ _RATE = 4e-3
 _POSITIVE_SHARE = 0.4
 _SYNTHETIC_WINDOWS = 6_000
 _SMOOTHING = 0.02
+
+
+def network_shape(event_dim: int, hidden: int) -> NetworkShape:
+    """Shape of the network that is trained and exported."""
+    return NetworkShape(event_dim=event_dim, hidden=hidden, attention="unbounded")
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class Learner:
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = SmallModel(embedder.dim, hidden, "unbounded")
+            self.model = SmallModel(network_shape(embedder.dim, hidden))
 
     def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
         """SM(0): adversarial meta-learning on the source and the target's general signatures (indices)."""
