@@ -14,9 +14,9 @@ from agent.metrics import Metrics
 from agent.models.serving import ModelServing
 from agent.settings import AgentSettings
 from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
-from broker.registry.blob_stores import BlobStore, load_artifact
+from broker.registry.artifacts import load_artifact, open_store
+from broker.registry.blob_stores import BlobStore
 from broker.registry.records import Registry
-from broker.registry.stores import open_store
 from broker.topic_reader import EARLIEST, TopicReader
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch

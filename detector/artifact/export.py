@@ -154,7 +154,7 @@ def unpack(
     """The model in an artifact's files, verified.
 
     Args:
-        files: content by name, as `read_folder` and `broker.registry.blob_stores.load_artifact` give it.
+        files: content by name, as `read_folder` and `broker.registry.artifacts.load_artifact` give it.
         expected_sha256: the artifact's id, where a pointer named one.
         max_bytes: more than this is refused before any of it is parsed.
         version: the pointer's version.

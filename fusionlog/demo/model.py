@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from broker.registry.blob_stores import load_artifact
+from broker.registry.artifacts import load_artifact, open_store
 from broker.registry.records import read_models
-from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
 from detector.artifact.export import unpack
 from detector.model.detection_model import DetectionModel

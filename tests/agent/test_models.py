@@ -10,7 +10,7 @@ from agent.models.serving import ModelServing
 from agent.models.watcher import ModelWatcher
 from agent.settings import AgentSettings
 from agent.timeouts import Timeouts
-from broker.registry.blob_stores import save_artifact
+from broker.registry.artifacts import save_artifact
 from broker.testing import InMemoryBlobStore
 from detector.errors import ArtifactError, StoreError
 from detector.testing import SYSTEM, tiny_files
