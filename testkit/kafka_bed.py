@@ -25,7 +25,8 @@ from schemas.model_record import ModelAlias, ModelPointer
 from schemas.topics import Topics
 from testkit.checker import Evidence
 from testkit.evidence import read_evidence
-from testkit.kafka_io import Committed, Kafka, Place, Row
+from testkit.kafka_io import Committed, Kafka, Row
+from testkit.lines import Place
 from testkit.processes import ManagedProcess, fusionlog_command, import_path
 
 HTTP_SECONDS = 10.0

@@ -22,7 +22,6 @@ from detector.testing import tiny_files
 from schemas.chunks import sha256_of
 from schemas.topics import Topics
 
-
 TOPICS = Topics()
 
 
