@@ -33,11 +33,11 @@ SEND_SECONDS = 0.5
 
 
 class Row(NamedTuple):
-    """A record to produce."""
+    """A record to produce; time 0 is now."""
 
     partition: int
     value: bytes | None
-    time_ms: int
+    time_ms: int = 0
     key: bytes | None = None
 
 

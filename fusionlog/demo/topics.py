@@ -1,48 +1,33 @@
-"""What the demo itself does with Kafka: send lines, follow our topics, read where the agent has got to."""
+"""What the demo itself does with Kafka: send lines, and follow the agent's topics."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Self
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Message
 
 from broker.settings import KafkaSettings
 from broker.topic_reader import EARLIEST, TopicReader
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
+from testkit.kafka_io import Kafka, Row
 
-REQUEST_SECONDS = 30.0
-FLUSH_SECONDS = 60.0
 TAKE_SECONDS = 0.01
 _BATCH = 500
 
 
-def send(kafka: KafkaSettings, topic: str, lines: Sequence[GeneratedLine], between: Callable[[], None]) -> None:
+def send(kafka: Kafka, topic: str, lines: Sequence[GeneratedLine], between: Callable[[], None]) -> None:
     """Produce lines, each to its partition and in order; `between` is called every few hundred lines.
 
     Raises:
-        DemoError: a line was not acknowledged.
+        TestkitError: a line was not acknowledged.
     """
-    failures: list[str] = []
 
-    def delivered(error: Any, _: Message) -> None:
-        if error is not None:
-            failures.append(error.str())
+    def rows() -> Iterator[Row]:
+        for number, line in enumerate(lines, 1):
+            yield Row(line.partition, line.text.encode(), key=line.key.encode() or None)
+            if number % _BATCH == 0:
+                between()
 
-    producer = Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 5})
-    for number, line in enumerate(lines):
-        value, key = line.text.encode(), line.key.encode() or None
-        while True:
-            try:
-                producer.produce(topic, value, key, partition=line.partition, on_delivery=delivered)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-        if number % _BATCH == _BATCH - 1:
-            between()
-    left = producer.flush(FLUSH_SECONDS)
-    if failures or left:
-        raise DemoError(f"every line must reach {topic}, got {len(failures) + left} that did not: {failures[:1]}")
+    kafka.produce(topic, rows())
 
 
 class Follower:
@@ -69,32 +54,3 @@ class Follower:
     def __exit__(self, *_: object) -> None:
         for reader in self._readers:
             reader.close()
-
-
-def ends(kafka: KafkaSettings, topic: str) -> dict[int, int]:
-    """How many records each partition has taken.
-
-    Raises:
-        BrokerError: the broker does not answer.
-    """
-    with TopicReader(kafka, topic) as reader:
-        return {partition: end for partition, (_, end) in reader.watermarks().items()}
-
-
-def committed(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> dict[int, int]:
-    """The position that a group has committed in each partition, 0 where there is none.
-
-    Raises:
-        DemoError: the broker does not answer.
-    """
-    # Nothing is ever committed.
-    consumer = Consumer(kafka.librdkafka() | {"group.id": group, "enable.auto.commit": False})
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
-    try:
-        return {place.partition: max(0, place.offset) for place in consumer.committed(places, timeout=REQUEST_SECONDS)}
-    except KafkaException as error:
-        raise DemoError(
-            f"group {group} must answer within {REQUEST_SECONDS:.0f} s, got {error.args[0].str()}"
-        ) from error
-    finally:
-        consumer.close()

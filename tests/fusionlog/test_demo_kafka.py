@@ -11,13 +11,15 @@ from broker.settings import KafkaSettings
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, GeneratedLine
 from fusionlog.demo.observer import Observer
-from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.demo.topics import Follower, send
 from schemas.alert import ModelReference
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
+from testkit.errors import TestkitError
+from testkit.kafka_io import Kafka
 
 LINES = [GeneratedLine(f"line {number}", number, number % PARTITIONS, "") for number in range(1_100)]
 
@@ -74,8 +76,8 @@ def look(watching, wanted):
 def test_lines_reach_their_partitions_in_order(kafka):
     """Every line is kept, each partition in the order of sending, and the caller gets its turn in between."""
     turns = []
-    send(kafka, "sent", LINES, lambda: turns.append(1))
-    assert ends(kafka, "sent") == dict(Counter(line.partition for line in LINES))
+    send(Kafka(kafka), "sent", LINES, lambda: turns.append(1))
+    assert Kafka(kafka).ends("sent") == dict(Counter(line.partition for line in LINES))
     assert len(turns) == 2
     with Follower(kafka, ["sent"]) as follower:
         got = []
@@ -89,17 +91,17 @@ def test_lines_reach_their_partitions_in_order(kafka):
 
 def test_a_line_for_a_partition_that_is_not_there_is_an_error(kafka):
     """A line that cannot be delivered is never passed over."""
-    with pytest.raises(DemoError, match="every line must reach refused"):
-        send(kafka, "refused", [GeneratedLine("x", 0, 999, "")], lambda: None)
+    with pytest.raises(TestkitError, match="every record must reach topic refused"):
+        send(Kafka(kafka), "refused", [GeneratedLine("x", 0, 999, "")], lambda: None)
 
 
 def test_committed_positions_are_read_without_moving_them(kafka):
-    """A group's positions come back as they were committed, 0 where there are none."""
-    send(kafka, "positions", LINES[:8], lambda: None)
+    """A group's positions come back as they were committed, -1 where there are none."""
+    send(Kafka(kafka), "positions", LINES[:8], lambda: None)
     consumer = Consumer(kafka.librdkafka() | {"group.id": "g"})
     consumer.commit(offsets=[TopicPartition("positions", 1, 2)], asynchronous=False)
     consumer.close()
-    assert committed(kafka, "g", "positions", PARTITIONS) == {0: 0, 1: 2, 2: 0, 3: 0}
+    assert Kafka(kafka).committed("g", "positions") == {0: (-1, ""), 1: (2, ""), 2: (-1, ""), 3: (-1, "")}
 
 
 def test_the_observer_knows_which_lines_have_come_out(kafka, topics):

@@ -11,6 +11,7 @@ from fusionlog.demo.generator import GeneratedLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores
 from fusionlog.render.spinner import Spinner
+from testkit.kafka_io import Committed
 from trainer.progress import Count, Stage, encode_record
 
 WANTED = {
@@ -33,24 +34,29 @@ def sent(demo):
     return counts
 
 
+def positions(counts):
+    """Committed positions at those counts."""
+    return {partition: Committed(count, "") for partition, count in counts.items()}
+
+
 def test_a_line_that_is_not_consumed_fails_the_demo(demo, monkeypatch):
     """Consumed must be produced, partition by partition."""
     counts = sent(demo)
-    monkeypatch.setattr(checks, "committed", lambda *_: counts)
-    assert checks.consumed_lines(demo._kafka, "group", "raw", demo.live) == len(demo.live)
-    monkeypatch.setattr(checks, "committed", lambda *_: counts | {2: counts[2] - 1})
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts))
+    assert checks.consumed_lines(demo._io, "group", "raw", demo.live) == len(demo.live)
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts | {2: counts[2] - 1}))
     with pytest.raises(DemoError, match="the agent must consume what was produced"):
-        checks.consumed_lines(demo._kafka, "group", "raw", demo.live)
+        checks.consumed_lines(demo._io, "group", "raw", demo.live)
 
 
 def test_a_broker_that_dropped_lines_fails_the_demo(demo, monkeypatch):
     """Every line must be in its partition after it was sent."""
     counts = sent(demo)
-    monkeypatch.setattr(checks, "ends", lambda *_: counts)
-    checks.check_all_kept(demo._kafka, "raw", demo.live)
-    monkeypatch.setattr(checks, "ends", lambda *_: counts | {0: counts[0] - 1})
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts)
+    checks.check_all_kept(demo._io, "raw", demo.live)
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts | {0: counts[0] - 1})
     with pytest.raises(DemoError, match="topic raw must hold every line"):
-        checks.check_all_kept(demo._kafka, "raw", demo.live)
+        checks.check_all_kept(demo._io, "raw", demo.live)
 
 
 def test_data_that_the_embedded_broker_would_drop_is_refused(demo):
