@@ -13,7 +13,7 @@ from bench import baselines, datasets
 from bench.agreement import ReplayComparison, compare, first_by_id
 from bench.datasets import Target
 from bench.errors import BenchError, MisuseError
-from bench.metrics import average_precision, confusion, most_wrong
+from bench.metrics import average_precision, most_wrong
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
@@ -25,8 +25,9 @@ from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
 from schemas.topics import Topics
 from testkit.checker import Audit, audit
-from testkit.kafka_io import Kafka, Place
-from testkit.lines import RawLine
+from testkit.confusion import confusion
+from testkit.kafka_io import Kafka
+from testkit.lines import Place, RecordedLine
 from testkit.processes import fusionlog_process
 from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 
@@ -71,7 +72,7 @@ class Options:
 class Outcome:
     """Everything that the run left on topics, and what was produced."""
 
-    lines: Mapping[Place, RawLine]
+    lines: Mapping[Place, RecordedLine]
     cuts: Sequence[ReferenceWindow]
     windows: Sequence[ClosedWindow]
     alerts: Sequence[Alert]

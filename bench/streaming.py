@@ -10,8 +10,8 @@ import yaml
 
 from bench.datasets import Target
 from schemas.topics import Topics
-from testkit.kafka_io import Kafka, Place, Row, total
-from testkit.lines import RawLine
+from testkit.kafka_io import Kafka, Row, total
+from testkit.lines import Place, RecordedLine
 from testkit.processes import ManagedProcess, fusionlog_process
 
 PIECES = (0.4, 0.7)
@@ -123,7 +123,7 @@ class Stream:
     def _committed(self, group: str) -> int:
         return total(one.offset for one in self.kafka.committed(group, self.topic).values())
 
-    def _produce(self, lines: Sequence[RawLine]) -> list[Place]:
+    def _produce(self, lines: Sequence[RecordedLine]) -> list[Place]:
         return self.kafka.produce_lines(self.topic, lines, self.target.partitions)
 
     def _end_ms(self) -> int:
@@ -131,6 +131,8 @@ class Stream:
         return last + int(self.target.tail_seconds + LATENESS_SECONDS + MARGIN_SECONDS) * 1000
 
 
-def _split(lines: Sequence[RawLine]) -> tuple[Sequence[RawLine], Sequence[RawLine], Sequence[RawLine]]:
+def _split(
+    lines: Sequence[RecordedLine],
+) -> tuple[Sequence[RecordedLine], Sequence[RecordedLine], Sequence[RecordedLine]]:
     first, second = (int(len(lines) * share) for share in PIECES)
     return lines[:first], lines[first:second], lines[second:]

@@ -11,8 +11,8 @@ from bench.datasets import Source, Target
 from bench.errors import MisuseError
 from bench.recorded import AnswerBook, PublishedEvents, RecordedAnswer, write_answers
 from detector.windowing.cutter import window_id
-from testkit.kafka_io import Kafka, Place
-from testkit.lines import RawLine
+from testkit.kafka_io import Kafka
+from testkit.lines import Place, RecordedLine
 from testkit.processes import fusionlog_process
 from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 
@@ -97,18 +97,18 @@ def recorded_answers(
     return AnswerCount(len(cuts), written)
 
 
-def lines_by_place(places: Sequence[Place], lines: Sequence[RawLine]) -> dict[Place, RawLine]:
+def lines_by_place(places: Sequence[Place], lines: Sequence[RecordedLine]) -> dict[Place, RecordedLine]:
     """Which line stands where, from the acknowledgements of what was produced."""
     return dict(zip(places, lines, strict=True))
 
 
-def lines_of(window: ReferenceWindow, lines: Mapping[Place, RawLine]) -> list[RawLine]:
+def lines_of(window: ReferenceWindow, lines: Mapping[Place, RecordedLine]) -> list[RecordedLine]:
     """The lines of a window."""
     return [lines[Place(window.partition, offset)] for offset in window.offsets]
 
 
 def _answer(
-    book: AnswerBook, published: PublishedEvents, window: ReferenceWindow, lines: Mapping[Place, RawLine]
+    book: AnswerBook, published: PublishedEvents, window: ReferenceWindow, lines: Mapping[Place, RecordedLine]
 ) -> RecordedAnswer | None:
     return book.answer(published.of(line.row, line.value) for line in lines_of(window, lines))
 

@@ -1,8 +1,9 @@
 """Errors of the broker package.
 
 BrokerError             Kafka does not answer, refuses, or lacks a topic
-└── TopicError          the broker answers, but a topic is absent or cannot be read
-    └── OffsetGone      a position is no longer, or not yet, in a topic's log
+├── TopicError          the broker answers, but a topic is absent or cannot be read
+│   └── OffsetGone      a position is no longer, or not yet, in a topic's log
+└── PublishError        a model is not, or not wholly, published; the one that serves stays
 SettingsError           a setting is wrong: one line that names the key, the value and what is allowed
 """
 
@@ -17,6 +18,10 @@ class TopicError(BrokerError):
 
 class OffsetGone(TopicError):
     """A position is no longer, or not yet, in a topic's log."""
+
+
+class PublishError(BrokerError):
+    """A model is not, or not wholly, published; the model that serves stays."""
 
 
 class SettingsError(ValueError):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from schemas.closed_window import ClosedWindow
-from testkit.reference_windows import Record, ReferenceWindow, Rule, reference_windows
+from testkit.reference_windows import ReferenceWindow, Rule, TopicLine, reference_windows
 
 SHOWN = 3
 Line = tuple[int, str, int]
@@ -46,7 +46,7 @@ class Evidence:
         committed, ends: position and end of each raw partition.
     """
 
-    raw: Sequence[Record]
+    raw: Sequence[TopicLine]
     windows: Sequence[ClosedWindow]
     alerts: Sequence[str]
     committed: Mapping[int, int]

@@ -14,9 +14,10 @@ from typing import Any
 from confluent_kafka import Message
 
 from broker.admin import ensure_topics
-from broker.registry.blob_stores import save_artifact
-from broker.registry.kafka_store import KafkaStore, write_all
-from broker.registry.records import publish
+from broker.producer import write_all
+from broker.registry.artifacts import save_artifact
+from broker.registry.kafka_store import KafkaStore
+from broker.registry.records import write_record
 from broker.settings import KafkaSettings
 from detector.testing import SYSTEM
 from schemas.chunks import cut
@@ -24,7 +25,8 @@ from schemas.model_record import ModelAlias, ModelPointer
 from schemas.topics import Topics
 from testkit.checker import Evidence
 from testkit.evidence import read_evidence
-from testkit.kafka_io import Committed, Kafka, Place, Row
+from testkit.kafka_io import Committed, Kafka, Row
+from testkit.lines import Place
 from testkit.processes import ManagedProcess, fusionlog_command, import_path
 
 HTTP_SECONDS = 10.0
@@ -109,7 +111,8 @@ class KafkaBed:
         alias = ModelAlias(
             system=system, version=version, sha256=sha256, alias="champion", epoch=2 * version + 1, moved_ms=1
         )
-        publish(self.kafka, self.topics, pointer, alias)
+        write_record(self.kafka, self.topics, pointer)
+        write_record(self.kafka, self.topics, alias)
         return sha256
 
     def settings(self, **changes: Any) -> dict[str, Any]:

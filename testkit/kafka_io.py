@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from broker.settings import KafkaSettings
 from broker.topic_reader import TopicReader, read_topic
 from testkit.errors import TestkitError
-from testkit.lines import RawLine
+from testkit.lines import Place, RecordedLine
 from testkit.processes import wait_until
-from testkit.reference_windows import Record
+from testkit.reference_windows import TopicLine
 
 RAW_TOPIC_CONFIG = {
     # Recorded logs are years old: with a retention they would be gone before the first fetch.
@@ -32,19 +32,12 @@ FLUSH_SECONDS = 120.0
 SEND_SECONDS = 0.5
 
 
-class Place(NamedTuple):
-    """Where a record stands in its topic."""
-
-    partition: int
-    offset: int
-
-
 class Row(NamedTuple):
-    """A record to produce."""
+    """A record to produce; time 0 is now."""
 
     partition: int
     value: bytes | None
-    time_ms: int
+    time_ms: int = 0
     key: bytes | None = None
 
 
@@ -110,7 +103,7 @@ class Kafka:
             raise TestkitError(f"every record must reach topic {topic}, got {len(places)} of {sent} acknowledged")
         return [places[number] for number in range(sent)]
 
-    def produce_lines(self, topic: str, lines: Sequence[RawLine], partitions: int) -> list[Place]:
+    def produce_lines(self, topic: str, lines: Sequence[RecordedLine], partitions: int) -> list[Place]:
         """Produce lines with their own time stamps, a key always into the same partition; where each one stands."""
         return self.produce(
             topic, (Row(zlib.crc32(line.key) % partitions, line.value, line.time_ms, line.key) for line in lines)
@@ -134,10 +127,10 @@ class Kafka:
         """Every record of a topic, as JSON, tombstones left out."""
         return [json.loads(value) for message in self.read(topic) if (value := message.value()) is not None]
 
-    def read_raw(self, topic: str) -> list[Record]:
+    def read_raw(self, topic: str) -> list[TopicLine]:
         """Every record of a raw topic, as `reference_windows` takes it."""
         return [
-            Record(message.partition() or 0, message.offset() or 0, message.timestamp()[1], message.value() or b"")
+            TopicLine(message.partition() or 0, message.offset() or 0, message.timestamp()[1], message.value() or b"")
             for message in self.read(topic)
         ]
 

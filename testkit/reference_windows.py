@@ -19,7 +19,7 @@ _STAMP = re.compile(rb"^\d{6} \d{6} ")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TopicLine:
     """A line of a raw topic; `index` is its place among the lines of its record."""
 
     partition: int
@@ -56,7 +56,7 @@ class Rule:
         max_lines: most lines of a window.
     """
 
-    read: Callable[[Record], tuple[int, list[str]]]
+    read: Callable[[TopicLine], tuple[int, list[str]]]
     kind: Literal["session", "tumbling"]
     gap_ms: int
     max_lines: int = 512
@@ -66,7 +66,7 @@ def session_rule(key_pattern: str, gap_ms: int) -> Rule:
     """Sessions by the first group of a pattern, with the record's own time."""
     pattern = re.compile(key_pattern)
 
-    def read(record: Record) -> tuple[int, list[str]]:
+    def read(record: TopicLine) -> tuple[int, list[str]]:
         return record.time_ms, list(dict.fromkeys(pattern.findall(record.value.decode("utf-8", "replace"))))
 
     return Rule(read, "session", gap_ms)
@@ -78,7 +78,7 @@ class _Line:
     time_ms: int
 
 
-def reference_windows(records: Iterable[Record], rule: Rule) -> list[ReferenceWindow]:
+def reference_windows(records: Iterable[TopicLine], rule: Rule) -> list[ReferenceWindow]:
     """All windows of the records, ordered by partition and first line.
 
     Raises:
@@ -124,14 +124,14 @@ def _window(key: str, partition: int, lines: Sequence[_Line]) -> ReferenceWindow
     return ReferenceWindow(key, partition, tuple(line.place for line in lines), lines[0].time_ms, lines[-1].time_ms)
 
 
-def _read_bgl(record: Record) -> tuple[int, list[str]]:
+def _read_bgl(record: TopicLine) -> tuple[int, list[str]]:
     match = _NODE.match(record.value)
     if match is None:
         return record.time_ms, []
     return int(match["seconds"]) * 1000, [match["node"].decode()]
 
 
-def _read_hdfs(record: Record) -> tuple[int, list[str]]:
+def _read_hdfs(record: TopicLine) -> tuple[int, list[str]]:
     keys = [block.decode() for block in dict.fromkeys(_BLOCK_ID.findall(record.value))]
     if _STAMP.match(record.value) is None:
         return record.time_ms, keys

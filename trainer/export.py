@@ -17,7 +17,7 @@ from trainer.data.signatures import Corpus, Runs
 from trainer.learning.calibration import Calibration
 from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.learning.training import State
+from trainer.learning.training import State, served_shape
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -43,7 +43,7 @@ def pack_model(
     seed: int,
 ) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
-    network = SmallModel(embedder.dim, hidden, "unbounded")
+    network = SmallModel(served_shape(embedder.dim, hidden))
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     infos = template_infos(templates, target, similarities)
     known = {info.id for info in infos}
@@ -58,8 +58,7 @@ def pack_model(
         created_ms=target.last_time_ms,
         golden_runs=golden_runs(target, logits, known),
         general_cosine=float(min(1.0, max(0.0, routing.tau))),
-        temperature=calibration.temperature,
-        bias=calibration.bias,
+        calibration=calibration,
         source_system=source.system,
         metrics=dict(sorted(metrics.flat().items())),
         transfer_readiness=metrics.transfer_readiness,

@@ -1,4 +1,4 @@
-"""The recipe: one training run, top to bottom (design `recipe.md`).
+"""The recipe: one training run, top to bottom (docs/method.md).
 
 Read both systems → embed → how much of the target does the source know → SM(0) by meta-learning → label and distil in
 rounds → calibrate → pack → publish. Nothing is published before everything is done, so Ctrl-C at any line leaves the
@@ -13,6 +13,7 @@ from time import monotonic
 import numpy as np
 import structlog
 
+from broker.registry.publish import check_publishable, publish
 from detector.artifact.folder import write_folder
 from schemas.chunks import sha256_of
 from trainer.data.corpus import read_corpus
@@ -31,7 +32,6 @@ from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.training import Mixture
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
-from trainer.publish import check_publishable, publish
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
 from trainer.workers.local import Assignment, Crew
@@ -59,6 +59,7 @@ def train(
     Raises:
         SettingsError: a file that the settings name is not there.
         TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
+        PublishError: the model is trained but not published.
     """
     began = monotonic()
     progress = Progress(receive) if receive is not None else Progress()
@@ -66,7 +67,7 @@ def train(
     source_stream, target_stream = open_source(settings), open_target(settings)
     if settings.publish:
         progress.stage("see that models can be published")
-        check_publishable(settings)
+        check_publishable(settings.kafka, settings.topics, settings.store)
 
     source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
     target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress)
@@ -169,7 +170,16 @@ def _delivered(
     if not settings.publish:
         return 0
     progress.stage("publish")
-    version, _ = publish(settings, files, report.labeller, report.metrics.flat())
+    version, _ = publish(
+        settings.kafka,
+        settings.topics,
+        settings.store,
+        files,
+        system=report.system,
+        labeller=report.labeller,
+        metrics=report.metrics.flat(),
+        promote=settings.promote,
+    )
     return version
 
 

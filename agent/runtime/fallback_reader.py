@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from agent.stages.detect import InputRecord
+from agent.stages.stage import PlainRecord
 from broker.settings import KafkaSettings
 from broker.topic_reader import TopicReader
 
@@ -22,7 +22,7 @@ _headers_of = operator.methodcaller("headers")
 
 def read_plainly(
     kafka: KafkaSettings, topic: str, partition: int, position: int, max_records: int
-) -> list[InputRecord]:
+) -> list[PlainRecord]:
     """Committed records from a position on: to the end of the log, `max_records`, or a few MB.
 
     This client cannot decode such header names either; the record comes without headers.
@@ -30,7 +30,7 @@ def read_plainly(
     Raises:
         BrokerError: a secret's file cannot be read, or the broker refuses or does not answer.
     """
-    records: list[InputRecord] = []
+    records: list[PlainRecord] = []
     size = 0
     with TopicReader(kafka, topic, out_of_range="error") as reader:
         reader.start({partition: position})
@@ -42,14 +42,14 @@ def read_plainly(
     return records
 
 
-def _record(message: Message) -> InputRecord:
+def _record(message: Message) -> PlainRecord:
     offset = message.offset()
     assert offset is not None
     kind, time_ms = message.timestamp()
     headers: Sequence[tuple[str, bytes]] = ()
     with contextlib.suppress(SystemError, UnicodeDecodeError):  # what the client says of a name that is not UTF-8
         headers = tuple(_headers_of(message) or ())
-    return InputRecord(offset, message.value(), time_ms if kind else None, message.key(), headers)
+    return PlainRecord(offset, message.value(), time_ms if kind else None, message.key(), headers)
 
 
 def stuck_partitions(fetcher: Any) -> list[Any]:

@@ -4,20 +4,22 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
+from confluent_kafka import Message, Producer
 
+from broker.errors import BrokerError
 from fusionlog.commands.options import BootstrapServers, Config, TopicPrefix, connection
 from fusionlog.demo.generator import GeneratedLine, shifts
 from fusionlog.demo.generator import generate as generate_all
-from fusionlog.demo.topics import LineProducer
 from fusionlog.render.console import emit
 from fusionlog.settings.logs import configure_logs
 from fusionlog.signals import interrupted_by
 
 LINES_PER_SESSION = 17.0
+FLUSH_SECONDS = 30.0
 _REPORT_SECONDS = 10.0
 
 
@@ -48,21 +50,16 @@ def generate(
     if create_topics:
         ensure_topics(kafka, topics, raw={topic: partitions}, raw_config={"retention.ms": "-1"} if history else None)
     lines: Iterable[GeneratedLine] = generate_all(seed).history if history else _in_time(seed, rate)
-    producer = LineProducer(kafka, topic)
-    sent, report_at = 0, time.monotonic() + _REPORT_SECONDS
+    sender = _Sender(Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 20}), topic)
     try:
         with interrupted_by((signal.SIGTERM,)):
             for line in islice(lines, count):
-                producer.send(line)
-                sent += 1
-                if time.monotonic() >= report_at:
-                    report_at = time.monotonic() + _REPORT_SECONDS
-                    structlog.get_logger(__name__).info("lines written", topic=topic, lines=sent)
+                sender.send(line)
     except KeyboardInterrupt:
         pass  # the usual end
     finally:
-        producer.finish()
-    emit(f"wrote {sent:,} lines to {topic}")
+        sender.finish()
+    emit(f"wrote {sender.sent:,} lines to {topic}")
     return 0
 
 
@@ -74,3 +71,48 @@ def _in_time(seed: int, lines_per_second: float) -> Iterator[GeneratedLine]:
         if wait_seconds > 0:
             time.sleep(wait_seconds)
         yield line
+
+
+class _Sender:
+    """Produces lines; the lines of a session go to one partition."""
+
+    def __init__(self, producer: Producer, topic: str) -> None:
+        self.sent = 0
+        self._producer, self._topic = producer, topic
+        self._failure = ""
+        self._report_at = time.monotonic() + _REPORT_SECONDS
+
+    def send(self, line: GeneratedLine) -> None:
+        """Produce one line.
+
+        Raises:
+            BrokerError: an earlier line was not acknowledged.
+        """
+        value, key = line.text.encode(), line.key.encode() or None
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
+                break
+            except BufferError:
+                self._producer.poll(0.5)
+        self._producer.poll(0)
+        if self._failure:
+            raise BrokerError(self._failure)
+        self.sent += 1
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + _REPORT_SECONDS
+            structlog.get_logger(__name__).info("lines written", topic=self._topic, lines=self.sent)
+
+    def finish(self) -> None:
+        """Wait until all lines are acknowledged.
+
+        Raises:
+            BrokerError: a line was not.
+        """
+        left = self._producer.flush(FLUSH_SECONDS)
+        if self._failure or left:
+            raise BrokerError(self._failure or f"every line must reach {self._topic}, got {left} that did not")
+
+    def _delivered(self, error: Any, _: Message) -> None:
+        if error is not None:
+            self._failure = f"line must reach {self._topic}, got {error.str()}"

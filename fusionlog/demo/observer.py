@@ -14,9 +14,7 @@ from schemas.codec import decode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
-
-Position = tuple[int, int]
-"""Partition and offset of a line in the raw topic."""
+from testkit.lines import Place
 
 
 class Observer:
@@ -39,37 +37,37 @@ class Observer:
         }
         self.alerts: dict[str, Alert] = {}
         self.windows: dict[str, ClosedWindow] = {}
-        self.late: set[Position] = set()
-        self.dead: set[Position] = set()
+        self.late: set[Place] = set()
+        self.dead: set[Place] = set()
 
     def poll(self) -> None:
         """Read the output since the last call."""
         for message in self._follower.take():
             self._readers[message.topic() or ""](message)
 
-    def complete(self, keyed: set[Position]) -> bool:
+    def complete(self, keyed: set[Place]) -> bool:
         """Whether every keyed line is accounted for and every anomalous window has its alert."""
         self.poll()
         anomalous = {window.id for window in self.windows.values() if window.anomalous}
         return keyed <= self.accounted() and anomalous <= set(self.alerts)
 
-    def accounted(self) -> set[Position]:
-        """Positions of lines that are in a closed window, late, or a dead letter."""
-        return self.late | self.dead | {line for window in self.windows.values() for line in _positions(window)}
+    def accounted(self) -> set[Place]:
+        """Places of lines that are in a closed window, late, or a dead letter."""
+        return self.late | self.dead | {line for window in self.windows.values() for line in _places(window)}
 
     def scored_windows(
-        self, lines: Mapping[Position, GeneratedLine], is_new: Callable[[GeneratedLine], bool]
+        self, lines: Mapping[Place, GeneratedLine], is_new: Callable[[GeneratedLine], bool]
     ) -> list[ScoredWindow]:
         """The windows for the scorer.
 
         Raises:
             DemoError: two windows hold the same line.
         """
-        positions = [position for window in self.windows.values() for position in _positions(window)]
+        positions = [position for window in self.windows.values() for position in _places(window)]
         if len(positions) != len(set(positions)):
             raise DemoError(f"every line must be in one window, got {len(positions) - len(set(positions))} in two")
         return [
-            self._scored(window, [lines[position] for position in _positions(window)], is_new)
+            self._scored(window, [lines[position] for position in _places(window)], is_new)
             for window in sorted(self.windows.values(), key=lambda window: (window.partition, window.offsets[0]))
         ]
 
@@ -95,12 +93,12 @@ class Observer:
 
     def _late_line(self, message: Message) -> None:
         late = decode(message.value() or b"", LateLine)
-        self.late.add((late.partition, late.offset))
+        self.late.add(Place(late.partition, late.offset))
 
     def _dead_letter(self, message: Message) -> None:
         letter = DeadLetter.from_headers([(name, value or b"") for name, value in message.headers() or []])
-        self.dead.add((letter.partition, letter.offset))
+        self.dead.add(Place(letter.partition, letter.offset))
 
 
-def _positions(window: ClosedWindow) -> list[Position]:
-    return [(window.partition, offset) for offset in window.offsets]
+def _places(window: ClosedWindow) -> list[Place]:
+    return [Place(window.partition, offset) for offset in window.offsets]

@@ -19,7 +19,7 @@ from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from detector.model.detection_model import DetectionModel
 from fusionlog.demo import configs
-from fusionlog.demo.checks import check_all_kept, check_room, consumed_lines, positions_of
+from fusionlog.demo.checks import check_all_kept, check_room, consumed_lines, places_of
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, DemoData, GeneratedLine, closing_lines, generate, write_source
 from fusionlog.demo.model import load_champion, novelty_of
@@ -34,6 +34,7 @@ from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics
 from testkit.errors import ProcessError, TestkitError
+from testkit.kafka_io import Kafka
 from testkit.processes import ManagedProcess, fusionlog_process
 from trainer.progress import Stage, decode_records
 
@@ -109,6 +110,7 @@ class _Demo:
         prefix = f"fusionlog-demo-{uuid.uuid4().hex[:8]}"
         self._options, self._folder, self._console = options, folder, console
         self._kafka = load_settings(KafkaSettings, None, {"bootstrap_servers": servers, "client_id": prefix}, {})
+        self._io = Kafka(self._kafka)
         self.topics = Topics(prefix)
         self._history_topic, self._live_topic = f"{prefix}.raw.history", f"{prefix}.raw.live"
         self._group = f"{prefix}-agent"
@@ -132,8 +134,8 @@ class _Demo:
         raw = {self._history_topic: PARTITIONS, self._live_topic: PARTITIONS}
         ensure_topics(self._kafka, self.topics, raw=raw, raw_config={"retention.ms": "-1"})
         write_source(self._folder / configs.SOURCE_FILE, data)
-        send(self._kafka, self._history_topic, data.history, lambda: None)
-        check_all_kept(self._kafka, self._history_topic, data.history)
+        send(self._io, self._history_topic, data.history, lambda: None)
+        check_all_kept(self._io, self._history_topic, data.history)
         self._say(f"   broker {self._kafka.bootstrap_servers}, topics {self.topics.prefix}.*")
 
     def train(self) -> None:
@@ -174,8 +176,8 @@ class _Demo:
             if code != 0:
                 raise DemoError(f"the agent must end with 0 after SIGTERM, got {code}", agent.tail())
             observer.poll()
-        consumed = consumed_lines(self._kafka, self._group, self._live_topic, self.live)
-        windows = observer.scored_windows(positions_of(self.live), novelty_of(self.model(), self.data.target_spec))
+        consumed = consumed_lines(self._io, self._group, self._live_topic, self.live)
+        windows = observer.scored_windows(places_of(self.live), novelty_of(self.model(), self.data.target_spec))
         self._say(
             f"   {len(self.live):,} lines in {seconds:.1f} s, {len(observer.windows):,} windows, "
             f"{len(observer.alerts)} alerts, {len(observer.late)} late, {len(observer.dead)} dead letters"
@@ -199,9 +201,9 @@ class _Demo:
             agent.check()
             observer.poll()
 
-        send(self._kafka, self._live_topic, self.live, between)
-        check_all_kept(self._kafka, self._live_topic, self.live)
-        keyed = {position for position, line in positions_of(self.live).items() if line.key}
+        send(self._io, self._live_topic, self.live, between)
+        check_all_kept(self._io, self._live_topic, self.live)
+        keyed = {place for place, line in places_of(self.live).items() if line.key}
         agent.wait_until(lambda: observer.complete(keyed), "the closing of every window", WINDOWS_SECONDS)
         self._say("")
         return time.monotonic() - started

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from testkit.confusion import confusion
+
 _SEVERITY = re.compile(r"\blvl=(?:warn|error|fatal)\b", re.IGNORECASE)
 _ERROR_SEVERITY = re.compile(r"\blvl=(?:error|fatal)\b", re.IGNORECASE)
 _WORDS = re.compile(
@@ -56,17 +58,18 @@ def score(windows: Sequence[ScoredWindow], truth: Mapping[str, str]) -> Scores:
     """
     kinds = [truth[window.key] for window in windows]
     alerted = [window.alerted for window in windows]
-    precision, recall, f1 = _rates(alerted, kinds)
+    failing = list(map(bool, kinds))
+    ours = confusion(alerted, failing)
     return Scores(
         windows=len(windows),
-        anomalous=sum(map(bool, kinds)),
+        anomalous=sum(failing),
         alerts=sum(alerted),
-        precision=precision,
-        recall=recall,
-        f1=f1,
+        precision=ours.precision,
+        recall=ours.recall,
+        f1=ours.f1,
         recall_by_failure_kind=_recall_by_kind(alerted, kinds),
-        keyword_f1=max(_rates([_says(window, rule) for window in windows], kinds)[2] for rule in KEYWORD_RULES),
-        new_template_f1=_rates([window.new_template for window in windows], kinds)[2],
+        keyword_f1=max(confusion([_says(window, rule) for window in windows], failing).f1 for rule in KEYWORD_RULES),
+        new_template_f1=confusion([window.new_template for window in windows], failing).f1,
     )
 
 
@@ -80,16 +83,6 @@ KEYWORD_RULES: tuple[Callable[[str], bool], ...] = (
 
 def _says(window: ScoredWindow, rule: Callable[[str], bool]) -> bool:
     return any(map(rule, window.lines))
-
-
-def _rates(flagged: Sequence[bool], kinds: Sequence[str]) -> tuple[float, float, float]:
-    """Precision, recall, F1; 0 where nothing was flagged or nothing is anomalous."""
-    hits = sum(flag and bool(kind) for flag, kind in zip(flagged, kinds, strict=True))
-    flags, anomalies = sum(flagged), sum(map(bool, kinds))
-    precision = hits / flags if flags else 0.0
-    recall = hits / anomalies if anomalies else 0.0
-    f1 = 2 * hits / (flags + anomalies) if flags + anomalies else 0.0
-    return precision, recall, f1
 
 
 def _recall_by_kind(flagged: Sequence[bool], kinds: Sequence[str]) -> dict[str, float]:

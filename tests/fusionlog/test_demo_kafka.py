@@ -8,18 +8,20 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from broker.admin import ensure_topics
 from broker.embedded import EmbeddedBroker
-from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, GeneratedLine
 from fusionlog.demo.observer import Observer
-from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.demo.topics import Follower, send
 from schemas.alert import Alert, ModelReference
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
+from testkit.errors import TestkitError
+from testkit.kafka_io import Kafka
+from testkit.lines import Place
 
 LINES = [GeneratedLine(f"line {number}", number, number % PARTITIONS, "") for number in range(1_100)]
 
@@ -74,8 +76,8 @@ def look(watching: Observer, wanted: Callable[[], object]) -> None:
 def test_lines_reach_their_partitions_in_order(kafka: KafkaSettings) -> None:
     """Every line is kept, each partition in the order of sending, and the caller gets its turn in between."""
     turns: list[int] = []
-    send(kafka, "sent", LINES, lambda: turns.append(1))
-    assert ends(kafka, "sent") == dict(Counter(line.partition for line in LINES))
+    send(Kafka(kafka), "sent", LINES, lambda: turns.append(1))
+    assert Kafka(kafka).ends("sent") == dict(Counter(line.partition for line in LINES))
     assert len(turns) == 2
     with Follower(kafka, ["sent"]) as follower:
         got: list[Message] = []
@@ -89,17 +91,17 @@ def test_lines_reach_their_partitions_in_order(kafka: KafkaSettings) -> None:
 
 def test_a_line_for_a_partition_that_is_not_there_is_an_error(kafka: KafkaSettings) -> None:
     """A line that cannot be delivered is never skipped."""
-    with pytest.raises(BrokerError, match="every line must reach refused"):
-        send(kafka, "refused", [GeneratedLine("x", 0, 999, "")], lambda: None)
+    with pytest.raises(TestkitError, match="every record must reach topic refused"):
+        send(Kafka(kafka), "refused", [GeneratedLine("x", 0, 999, "")], lambda: None)
 
 
 def test_committed_positions_are_read_without_moving_them(kafka: KafkaSettings) -> None:
-    """A group's positions come back as they were committed, 0 where there are none."""
-    send(kafka, "positions", LINES[:8], lambda: None)
+    """A group's positions come back as they were committed, -1 where there are none."""
+    send(Kafka(kafka), "positions", LINES[:8], lambda: None)
     consumer = Consumer(kafka.librdkafka() | {"group.id": "g"})
     consumer.commit(offsets=[TopicPartition("positions", 1, 2)], asynchronous=False)
     consumer.close()
-    assert committed(kafka, "g", "positions", PARTITIONS) == {0: 0, 1: 2, 2: 0, 3: 0}
+    assert Kafka(kafka).committed("g", "positions") == {0: (-1, ""), 1: (2, ""), 2: (-1, ""), 3: (-1, "")}
 
 
 def test_the_observer_lists_the_lines_that_are_accounted_for(kafka: KafkaSettings, topics: Topics) -> None:
@@ -114,8 +116,8 @@ def test_the_observer_lists_the_lines_that_are_accounted_for(kafka: KafkaSetting
     put(kafka, topics.late, encode(late))
     put(kafka, topics.dlq, b"", headers=dead.headers())
     look(watching, lambda: len(watching.accounted()) == 4)
-    assert watching.complete({(0, 0), (0, 1), (0, 2), (0, 3)})
-    assert not watching.complete({(0, 4)})
+    assert watching.complete({Place(0, 0), Place(0, 1), Place(0, 2), Place(0, 3)})
+    assert not watching.complete({Place(0, 4)})
 
 
 def test_the_observer_waits_for_the_alert_of_an_anomalous_window(
@@ -126,10 +128,10 @@ def test_the_observer_waits_for_the_alert_of_an_anomalous_window(
     watching = observer(kafka, topics, shown)
     put(kafka, topics.windows, encode(window([0], anomalous=True, id=an_alert.id)))
     look(watching, lambda: watching.windows)
-    assert not watching.complete({(0, 0)})
+    assert not watching.complete({Place(0, 0)})
     put(kafka, topics.alerts, encode(an_alert), encode(an_alert))
     look(watching, lambda: watching.alerts)
-    assert watching.complete({(0, 0)})
+    assert watching.complete({Place(0, 0)})
     assert [alert.id for alert in shown] == [an_alert.id]
 
 
@@ -138,7 +140,7 @@ def test_scored_windows_carry_their_lines(kafka: KafkaSettings, topics: Topics) 
     watching = observer(kafka, topics, [])
     put(kafka, topics.windows, encode(window([0, 2])))
     look(watching, lambda: watching.windows)
-    lines = {(0, offset): GeneratedLine(f"l{offset}", 0, 0, "mj-1") for offset in range(3)}
+    lines = {Place(0, offset): GeneratedLine(f"l{offset}", 0, 0, "mj-1") for offset in range(3)}
     (scored,) = watching.scored_windows(lines, lambda line: line.text == "l2")
     assert (scored.key, scored.alerted, scored.lines, scored.new_template) == ("mj-1", False, ("l0", "l2"), True)
 

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fusionlog.demo.result import DemoResult
 from fusionlog.demo.runner import _Demo
 from fusionlog.demo.scorer import Scores
 from fusionlog.render.spinner import Spinner
+from testkit.kafka_io import Committed
 from trainer.progress import Count, ProgressRecord, Stage, encode_record
 
 WANTED = {
@@ -34,24 +36,29 @@ def sent(demo: _Demo) -> dict[int, int]:
     return counts
 
 
+def positions(counts: Mapping[int, int]) -> dict[int, Committed]:
+    """Committed positions at those counts."""
+    return {partition: Committed(count, "") for partition, count in counts.items()}
+
+
 def test_a_line_that_is_not_consumed_fails_the_demo(demo: _Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Consumed must be produced, partition by partition."""
     counts = sent(demo)
-    monkeypatch.setattr(checks, "committed", lambda *_: counts)
-    assert checks.consumed_lines(demo._kafka, "group", "raw", demo.live) == len(demo.live)
-    monkeypatch.setattr(checks, "committed", lambda *_: counts | {2: counts[2] - 1})
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts))
+    assert checks.consumed_lines(demo._io, "group", "raw", demo.live) == len(demo.live)
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts | {2: counts[2] - 1}))
     with pytest.raises(DemoError, match="the agent must consume what was produced"):
-        checks.consumed_lines(demo._kafka, "group", "raw", demo.live)
+        checks.consumed_lines(demo._io, "group", "raw", demo.live)
 
 
 def test_a_broker_that_dropped_lines_fails_the_demo(demo: _Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line must be in its partition after it was sent."""
     counts = sent(demo)
-    monkeypatch.setattr(checks, "ends", lambda *_: counts)
-    checks.check_all_kept(demo._kafka, "raw", demo.live)
-    monkeypatch.setattr(checks, "ends", lambda *_: counts | {0: counts[0] - 1})
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts)
+    checks.check_all_kept(demo._io, "raw", demo.live)
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts | {0: counts[0] - 1})
     with pytest.raises(DemoError, match="topic raw must hold every line"):
-        checks.check_all_kept(demo._kafka, "raw", demo.live)
+        checks.check_all_kept(demo._io, "raw", demo.live)
 
 
 def test_data_that_the_embedded_broker_would_drop_is_refused(demo: _Demo) -> None:
@@ -64,7 +71,7 @@ def test_data_that_the_embedded_broker_would_drop_is_refused(demo: _Demo) -> Non
 def test_lines_stand_where_one_producer_puts_them() -> None:
     """Offsets count up in each partition by itself."""
     lines = [GeneratedLine(str(number), 0, number % 2, "") for number in range(4)]
-    placed = checks.positions_of(lines)
+    placed = checks.places_of(lines)
     assert {place: line.text for place, line in placed.items()} == {(0, 0): "0", (1, 0): "1", (0, 1): "2", (1, 1): "3"}
 
 

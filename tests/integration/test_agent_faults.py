@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from agent.runtime.transport import FETCH_WAIT_MS
+from agent.runtime.consumer_thread import FETCH_WAIT_MS
 from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windowing.cutter import window_id

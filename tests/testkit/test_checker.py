@@ -8,15 +8,15 @@ import pytest
 from schemas.alert import ModelReference
 from schemas.closed_window import ClosedWindow
 from testkit.checker import Evidence, OpenLines, audit, check
-from testkit.reference_windows import Record, ReferenceWindow, session_rule
+from testkit.reference_windows import ReferenceWindow, TopicLine, session_rule
 
 RULE = session_rule(r"order=(\w+)", 10)
 RAW = (
-    Record(0, 0, 1_000, b"order=a received"),
-    Record(0, 1, 1_001, b"order=a and order=b packed"),
-    Record(0, 2, 1_002, b"no key"),
-    Record(0, 3, 1_020, b"order=a came back"),
-    Record(1, 0, 1_000, b"order=c received"),
+    TopicLine(0, 0, 1_000, b"order=a received"),
+    TopicLine(0, 1, 1_001, b"order=a and order=b packed"),
+    TopicLine(0, 2, 1_002, b"no key"),
+    TopicLine(0, 3, 1_020, b"order=a came back"),
+    TopicLine(1, 0, 1_000, b"order=c received"),
 )
 """Four windows: a with offsets 0 and 1, b with 1, a again with 3, and c on the other partition."""
 
@@ -105,7 +105,7 @@ def test_lines_may_be_in_the_named_snapshot_late_or_dead() -> None:
 
 def test_an_open_window_with_a_missing_line_is_noticed() -> None:
     """What the snapshot holds must be the reference's window, too."""
-    raw = [*RAW, Record(0, 4, 1_021, b"order=a came back again")]
+    raw = [*RAW, TopicLine(0, 4, 1_021, b"order=a came back again")]
     evidence = replace(
         WHOLE, raw=raw, windows=[WINDOWS[0], WINDOWS[1], WINDOWS[3]], committed={0: 5, 1: 1}, ends={0: 5, 1: 1}
     )

@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from testkit.errors import TestkitError
-from testkit.reference_windows import RULES, Record, ReferenceWindow, reference_windows, session_rule
+from testkit.reference_windows import RULES, ReferenceWindow, TopicLine, reference_windows, session_rule
 
 HDFS, BGL = RULES["hdfs"], RULES["bgl"]
 
 
-def hdfs(offset: int, clock: str, block: str = "blk_1", partition: int = 0) -> Record:
+def hdfs(offset: int, clock: str, block: str = "blk_1", partition: int = 0) -> TopicLine:
     """A record of HDFS."""
-    return Record(partition, offset, 0, f"081109 {clock} 143 INFO dfs.DataNode: Served {block} to x".encode())
+    return TopicLine(partition, offset, 0, f"081109 {clock} 143 INFO dfs.DataNode: Served {block} to x".encode())
 
 
-def bgl(offset: int, seconds: int, node: str = "R1") -> Record:
+def bgl(offset: int, seconds: int, node: str = "R1") -> TopicLine:
     """A record of BGL, as produced: without its label."""
-    return Record(0, offset, 0, f"{seconds} 2005.06.03 {node} 2005-06-03-15.42.50 {node} RAS KERNEL INFO x".encode())
+    return TopicLine(0, offset, 0, f"{seconds} 2005.06.03 {node} 2005-06-03-15.42.50 {node} RAS KERNEL INFO x".encode())
 
 
 def members(cuts: list[ReferenceWindow]) -> list[tuple[str, tuple[int, ...]]]:
@@ -69,7 +69,7 @@ def test_long_windows_are_cut_into_chunks() -> None:
 
 def test_lines_without_a_key_are_in_no_window() -> None:
     """The record that ends a partition names no node and no block."""
-    end = Record(0, 1, 1_226_262_932_000, b"end of the recording")
+    end = TopicLine(0, 1, 1_226_262_932_000, b"end of the recording")
 
     assert members(reference_windows([hdfs(0, "000000"), end], HDFS)) == [("blk_1", (0,))]
 
@@ -83,7 +83,7 @@ def test_times_that_go_back_are_refused() -> None:
 def test_lines_of_one_record_are_told_apart_by_their_index() -> None:
     """A record that holds two lines gives two places of one offset; keys and times are the rule's."""
     rule = session_rule(r"order=(\w+)", 10)
-    records = [Record(0, 4, 1, b"order=a", index=1), Record(0, 4, 1, b"order=a and order=b", index=0)]
+    records = [TopicLine(0, 4, 1, b"order=a", index=1), TopicLine(0, 4, 1, b"order=a and order=b", index=0)]
 
     windows = reference_windows(records, rule)
 

@@ -9,7 +9,7 @@ from bench import datasets
 from detector.input.line_reader import LineReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import WindowCutter
-from testkit.reference_windows import RULES, Record, reference_windows
+from testkit.reference_windows import RULES, TopicLine, reference_windows
 
 pytestmark = pytest.mark.shared
 
@@ -25,7 +25,7 @@ def test_the_detector_cuts_real_lines_as_the_reference_does(shared_data: Path, s
     records = []
     for line in target.live:
         partition = zlib.crc32(line.key) % target.partitions
-        records.append(Record(partition, offsets[partition], line.time_ms, line.value))
+        records.append(TopicLine(partition, offsets[partition], line.time_ms, line.value))
         read = reader.read(line.value, 0)
         cutters[partition].add(offsets[partition], read.event_time_ms, read.keys, "event", read.text)
         offsets[partition] += 1

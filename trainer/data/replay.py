@@ -21,7 +21,7 @@ STALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ReplayedRecord:
     """A record of a raw topic; `value` is None for a tombstone, `timestamp_ms` -1 where there is no time stamp."""
 
     value: bytes | None
@@ -70,7 +70,7 @@ class Replay:
         self._stall_seconds = stall_seconds
         self.ranges: tuple[PartitionRange, ...] = self._resolve(begin, end)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[ReplayedRecord]:
         """Every record of the range, one partition after another in order of offsets.
 
         Raises:
@@ -82,7 +82,9 @@ class Replay:
                 if place.begin < place.end:
                     reader.start({place.partition: place.begin})
                     for message in reader.read_to({place.partition: place.end}, self._stall_seconds):
-                        yield Record(message.value(), message.timestamp()[1], place.partition, message.offset() or 0)
+                        yield ReplayedRecord(
+                            message.value(), message.timestamp()[1], place.partition, message.offset() or 0
+                        )
 
     @property
     def offsets(self) -> int:
