@@ -29,6 +29,7 @@ def at(seconds: float) -> int:
     return START_MS + round(seconds * 1000)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_open_windows_are_carried_by_a_snapshot():
     """Many open windows neither slow the emission of others down to a scan nor get lost in a snapshot."""
     spec = WindowSpec(kind="session", idle_seconds=86_400)

@@ -6,7 +6,9 @@ from bench import e2e
 
 
 @pytest.mark.kafka
+@pytest.mark.ray
 @pytest.mark.shared
+@pytest.mark.slow
 def test_nothing_is_lost_and_a_replay_is_identical(kafka, shared_data, tmp_path):
     """BGL teaches, HDFS streams, the agent is killed once: no window lost or cut, a second replay gives the same."""
     options = e2e.Options(
