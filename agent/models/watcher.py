@@ -253,6 +253,7 @@ class ModelWatcher:
         self.observe()
 
     def _report(self, pointer: ModelPointer, result: str, message: str) -> None:
+        message = redact(message)[:MESSAGE_CHARACTERS]  # an error may quote a URL with a password
         log = self._log.info if result == "loaded" else self._log.error
         log(f"model {result}", system=pointer.system, version=pointer.version, sha256=pointer.sha256, reason=message)
         self._metrics.model_loads.labels(pointer.system, result).inc()
@@ -263,7 +264,7 @@ class ModelWatcher:
             sha256=pointer.sha256,
             worker=self._worker,
             result=result,
-            message=redact(message)[:MESSAGE_CHARACTERS],
+            message=message,
             time_ms=self._clock.wall_ms(),
         )
         self._send_status(status)
