@@ -232,7 +232,7 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
         spec = SystemSpec.model_validate(manifest.spec)
     except ValidationError as error:
         raise ArtifactError(f"spec must be a system's settings, got: {error}") from error
-    if spec.fingerprint() != manifest.spec_fingerprint or spec.name != manifest.system:
+    if not spec.accepts(manifest.spec_fingerprint) or spec.name != manifest.system:
         raise ArtifactError("spec must have the system name and fingerprint that the manifest says: train again")
     vocabulary = read_vocabulary(files[TEMPLATES])
     tensors = read_tensors(files[WEIGHTS])

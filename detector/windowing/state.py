@@ -12,7 +12,6 @@ from itertools import pairwise
 import msgspec
 
 from detector.errors import SnapshotError
-from detector.system import WindowSpec
 
 SAMPLES = 8
 SAMPLE_CHARACTERS = 256
@@ -120,11 +119,6 @@ class Rule(msgspec.Struct, frozen=True, array_like=True):
     size_ms: int
     max_lines: int
 
-    @classmethod
-    def of(cls, spec: WindowSpec) -> "Rule":
-        """The rule of a window specification."""
-        return cls(spec.kind, milliseconds(spec.idle_seconds), milliseconds(spec.size_seconds), spec.max_lines)
-
 
 class _Open(msgspec.Struct, array_like=True):
     key: str
@@ -153,11 +147,6 @@ class State(msgspec.Struct, array_like=True):
     closed: list[Window]
     late: list[Late]
     last_index: int = 0
-
-
-def milliseconds(seconds: float) -> int:
-    """Whole milliseconds of a length of time, at least 1 for any above 0."""
-    return max(1, round(seconds * 1000)) if seconds > 0 else 0
 
 
 def pack(windows: Iterable[OpenWindow]) -> tuple[list[str], list[_Open]]:
