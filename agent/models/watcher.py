@@ -212,7 +212,7 @@ class ModelWatcher:
             raise ArtifactError(f"artifact must be readable, got {type(error).__name__}: {error}") from error
         if model.name != spec.name:
             raise ArtifactError(f"model must be of system {spec.name!r}, got one of {model.name!r}")
-        if model.spec_fingerprint != spec.fingerprint():
+        if not spec.accepts(model.spec_fingerprint):
             raise SpecMismatch(
                 f"model must be trained for the settings that the agent runs ({spec.fingerprint()}), got "
                 f"{model.spec_fingerprint}: give trainer and agent the same format, layout, key, masks and window"
