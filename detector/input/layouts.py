@@ -6,7 +6,8 @@ parsed, else a model would learn to read labels.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from detector.input.spec import InputSpec
 from detector.input.times import TimeReader, time_reader
@@ -29,8 +30,7 @@ _INSTANCE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedLine:
+class ParsedLine(msgspec.Struct, frozen=True, gc=False):
     """A line taken apart.
 
     Attributes:

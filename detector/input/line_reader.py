@@ -1,6 +1,6 @@
 """From a record's bytes to its lines: text, event time, keys."""
 
-from dataclasses import dataclass
+import msgspec
 
 from detector.errors import DecodeError
 from detector.input.formats import FORMATS
@@ -12,8 +12,7 @@ KEYS_PER_LINE = 1_024
 KEY_CHARACTERS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """A line of log.
 
     Attributes:

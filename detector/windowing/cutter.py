@@ -11,7 +11,7 @@ it was before it, then moves it, then every window that the watermark has passed
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from detector.errors import SnapshotError
 from detector.windowing import state as window_state
@@ -175,7 +175,7 @@ class WindowCutter:
         self._last = None if state.last_offset is None else (state.last_offset, state.last_index)
         self._newest_ms = state.newest_ms
         self._open = {(window.key, window.bucket): window for window in window_state.unpack(state.events, state.open)}
-        self._deadlines = list(self._due(self._open.items()))
+        self._deadlines = list(self._due())
         heapq.heapify(self._deadlines)
         self._remembered = dict(state.remembered)
         self._forget_at = [(closed_ms + self._kind.memory_ms, key) for key, closed_ms in state.remembered]
@@ -195,31 +195,27 @@ class WindowCutter:
         self, key: str, watermark_ms: int | None, place: Place, event_time_ms: int, event_id: str, text: str
     ) -> bool:
         """Put a line into its window; False where it is late."""
-        slot = (key, self._kind.bucket(event_time_ms))
+        kind, slot = self._kind, (key, self._kind.bucket(event_time_ms))
         window = self._open.get(slot)
-        decision = self._kind.decide(window, event_time_ms, watermark_ms, self._remembered.get(key))
+        decision = kind.decide(window, event_time_ms, watermark_ms, self._remembered.get(key))
         if decision is Decision.LATE:
             return False
         if decision is Decision.NEXT:
             self._close(slot, "gap")
-        self._append(slot, place, event_time_ms, event_id, text)
-        return True
-
-    def _append(self, slot: Slot, place: Place, event_time_ms: int, event_id: str, text: str) -> None:
-        window = self._open.get(slot)
+            window = None
+        begins = window is None
         if window is None:
             window = self._open[slot] = OpenWindow(*slot, event_time_ms)
-            lines = window.append(place[0], event_time_ms, event_id, text, place[1])
-            for entry in self._due([(slot, window)]):
-                heapq.heappush(self._deadlines, entry)
-        else:
-            lines = window.append(place[0], event_time_ms, event_id, text, place[1])
+        lines = window.append(place, event_time_ms, event_id, text)
+        if begins and (deadline_ms := kind.deadline_ms(window)) is not None:
+            heapq.heappush(self._deadlines, (deadline_ms, place, slot))
         if lines >= self._rule.max_lines:
             self._close(slot, "size")
+        return True
 
-    def _due(self, windows: Iterable[tuple[Slot, OpenWindow]]) -> Iterator[tuple[int, Place, Slot]]:
-        """(deadline, first line, slot) of each window: it is closed once the watermark is above the deadline."""
-        for slot, window in windows:
+    def _due(self) -> Iterator[tuple[int, Place, Slot]]:
+        """(deadline, first line, slot) of each open window."""
+        for slot, window in self._open.items():
             deadline_ms = self._kind.deadline_ms(window)
             if deadline_ms is not None:
                 yield deadline_ms, window.first, slot
@@ -231,9 +227,9 @@ class WindowCutter:
             window = self._open.get(slot)
             if window is None or window.first != first:
                 continue  # closed by gap or size since
-            (entry,) = self._due([(slot, window)])
-            if entry[0] > deadline_ms:
-                heapq.heappush(heap, entry)
+            moved_ms = self._kind.deadline_ms(window)
+            if moved_ms is not None and moved_ms > deadline_ms:
+                heapq.heappush(heap, (moved_ms, first, slot))
                 continue
             self._close(slot, "watermark")
             if memory_ms:
@@ -269,5 +265,5 @@ class WindowCutter:
         )
         if len(self._deadlines) > 2 * len(self._open) + _SPARE_DEADLINES:
             # Windows that close by gap or size leave their entries behind.
-            self._deadlines[:] = self._due(self._open.items())
+            self._deadlines[:] = self._due()
             heapq.heapify(self._deadlines)

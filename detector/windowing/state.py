@@ -92,8 +92,9 @@ class OpenWindow:
         """Place of its first line."""
         return self.offsets[0], self.indexes[0] if self.indexes else 0
 
-    def append(self, offset: int, event_time_ms: int, event_id: str, text: str, index: int = 0) -> int:
+    def append(self, place: Place, event_time_ms: int, event_id: str, text: str) -> int:
         """Take a line; the number of lines after it."""
+        offset, index = place
         if index and not self.indexes:
             self.indexes.extend([0] * len(self.offsets))
         if index or self.indexes:
@@ -197,7 +198,7 @@ def _unpacked(events: Sequence[str], one: _Open) -> OpenWindow:
     for event, offset_step, time_step, index in steps:
         offset += offset_step
         time_ms += time_step
-        window.append(offset, time_ms, events[event], "", index)
+        window.append((offset, index), time_ms, events[event], "")
     window.samples = dict(zip(window.samples, one.samples, strict=True))
     return window
 

@@ -1,12 +1,14 @@
 """What a format does: from a record's bytes to the lines in it, each as the text that the layout takes apart."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from detector.errors import DecodeError
 
 
-class Content(NamedTuple):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """A line as it stands in its record.
 
     Attributes:
