@@ -15,18 +15,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from detector.model.detection_model import DetectionModel
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import Runs, run_lengths
+from detector.model.scoring import Scorer
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.templates import TemplateMatcher
 from detector.partition_reader import InputRecord, PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import Window
-from fusionlog.demo.generator import DemoData, RawLine, generate, history_truth, write_source
-from fusionlog.demo.scorer import JudgedWindow, score
+from fusionlog.demo.generator import DemoData, GeneratedLine, generate, history_truth, write_source
+from fusionlog.demo.scorer import ScoredWindow, score
 from trainer.data.signatures import Corpus, Signature
 
 
-def templates_of(lines: Iterable[RawLine], spec: SystemSpec) -> TemplateMatcher:
+def templates_of(lines: Iterable[GeneratedLine], spec: SystemSpec) -> TemplateMatcher:
     """The templates that Drain learns from the lines."""
     drain, reader = IncrementalDrain(), SystemReader(spec, TemplateMatcher(()))
     # An event without a template has the masked line for its text.
@@ -36,7 +37,7 @@ def templates_of(lines: Iterable[RawLine], spec: SystemSpec) -> TemplateMatcher:
 
 
 def windows_of(
-    lines: Sequence[RawLine], spec: SystemSpec, matcher: TemplateMatcher
+    lines: Sequence[GeneratedLine], spec: SystemSpec, matcher: TemplateMatcher
 ) -> tuple[list[Window], dict[str, str], set[str]]:
     """Windows of all partitions, the text of every event, and the ids of those that match no template."""
     system, texts, novel = SystemReader(spec, matcher), dict[str, str](), set[str]()
@@ -59,7 +60,7 @@ def corpus_of(
     system: str, windows: Sequence[Window], texts: Mapping[str, str], labels: Mapping[str, bool] | None = None
 ) -> Corpus:
     """Distinct windows as a corpus; `labels` (window key → anomalous) for a source only."""
-    members: dict[tuple[tuple[str, int], ...], list[Window]] = {}
+    members: dict[Runs, list[Window]] = {}
     for window in windows:
         members.setdefault(run_lengths(window.event_ids), []).append(window)
     signatures = [
@@ -78,7 +79,7 @@ def corpus_of(
 def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
     """Labelled source, unlabelled history, and, for judging alone, window id → failure kind of the history."""
     data = generate(seed)
-    source_lines = [RawLine(text, 0, 0, "") for text, _ in data.source]
+    source_lines = [GeneratedLine(text, 0, 0, "") for text, _ in data.source]
     templates = templates_of(source_lines, data.source_spec)
     source_windows, source_texts, _ = windows_of(source_lines, data.source_spec, templates)
     reader = SystemReader(data.source_spec, templates)
@@ -97,14 +98,14 @@ def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
     )
 
 
-def detect(model: DetectionModel, data: DemoData) -> tuple[list[JudgedWindow], list[Window], dict[str, str]]:
+def detect(model: DetectionModel, data: DemoData) -> tuple[list[ScoredWindow], list[Window], dict[str, str]]:
     """The live windows as the model judges them."""
     spec = data.target_spec
     windows, texts, novel = windows_of(data.live, spec, model.matcher)
     scorer = Scorer(model)
     scores = scorer.score([run_lengths(window.event_ids) for window in windows], texts)
     judged = [
-        JudgedWindow(
+        ScoredWindow(
             key=window.key,
             alerted=scorer.is_anomalous(float(value)),
             lines=tuple(data.live[offset].text for offset in window.offsets),
@@ -161,7 +162,7 @@ def main() -> None:
             sys.stdout.flush()
 
 
-def _read(reader: SystemReader, line: RawLine) -> ReadLine:
+def _read(reader: SystemReader, line: GeneratedLine) -> ReadLine:
     [read] = reader.lines(InputRecord(0, line.text.encode(), line.time_ms))
     return read
 

@@ -1,4 +1,4 @@
-"""From a trained crew to the files of an artifact."""
+"""From a trained model to the files of an artifact."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -15,8 +15,9 @@ from detector.parsing.templates import Template
 from detector.system import SystemSpec
 from trainer.data.signatures import Corpus, Runs
 from trainer.learning.calibration import Calibration
+from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.workers.local import State
+from trainer.learning.training import State, served_shape
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -38,12 +39,11 @@ def pack_model(
     routing: Routing,
     logits: npt.NDArray[np.float64],
     labeller: str,
-    metrics: Mapping[str, float],
-    transfer_readiness: float | None,
+    metrics: TrainingMetrics,
     seed: int,
 ) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
-    network = SmallModel(embedder.dim, hidden, "unbounded")
+    network = SmallModel(served_shape(embedder.dim, hidden))
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     infos = template_infos(templates, target, similarities)
     known = {info.id for info in infos}
@@ -54,15 +54,14 @@ def pack_model(
         embedder=embedder,
         network=network.eval(),
         labeller=labeller,
-        # The data's own time, so that a repeated run gives the same bytes.
+        # Time of the data, so that a repeated run gives the same bytes.
         created_ms=target.last_time_ms,
         golden_runs=golden_runs(target, logits, known),
         general_cosine=float(min(1.0, max(0.0, routing.tau))),
-        temperature=calibration.temperature,
-        bias=calibration.bias,
+        calibration=calibration,
         source_system=source.system,
-        metrics={name: float(value) for name, value in sorted(metrics.items()) if np.isfinite(value)},
-        transfer_readiness=transfer_readiness,
+        metrics=dict(sorted(metrics.flat().items())),
+        transfer_readiness=metrics.transfer_readiness,
         lineage=Lineage(
             source_offsets=dict(source.offset_ranges),
             target_offsets=dict(target.offset_ranges),
@@ -77,7 +76,7 @@ def template_infos(
 ) -> list[TemplateInfo]:
     """The frozen templates, and the masked lines that matched none as templates of their own, most frequent first.
 
-    Such a line has no wildcard, so it matches itself alone, under the id that it had in training.
+    Such a line has no wildcard, so it matches only itself, under the id that it had in training.
     """
     lines: dict[str, int] = {}
     for signature in target.signatures:
@@ -100,7 +99,7 @@ def template_infos(
 
 
 def golden_runs(target: Corpus, logits: npt.NDArray[np.float64], known: set[str]) -> list[Runs]:
-    """Windows that any loader must score as we do: the most frequent, and some from all over the range of scores."""
+    """Windows whose scores are checked at load: the most frequent ones, and some from the whole range of scores."""
     usable = [
         number
         for number, signature in enumerate(target.signatures)

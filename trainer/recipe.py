@@ -1,4 +1,4 @@
-"""The recipe: one training run, top to bottom (design `recipe.md`).
+"""The recipe: one training run, top to bottom (docs/method.md).
 
 Read both systems → embed → how much of the target does the source know → SM(0) by meta-learning → label and distil in
 rounds → calibrate → pack → publish. Nothing is published before everything is done, so Ctrl-C at any line leaves the
@@ -13,6 +13,7 @@ from time import monotonic
 import numpy as np
 import structlog
 
+from broker.registry.publish import check_publishable, publish
 from detector.artifact.folder import write_folder
 from schemas.chunks import sha256_of
 from trainer.data.corpus import read_corpus
@@ -24,14 +25,13 @@ from trainer.labelling.grouping import label_groups
 from trainer.labelling.labellers import make_hasher, make_plan
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.source_prior import carried_over
-from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
+from trainer.learning.distillation import Distillation, DistillationSettings
 from trainer.learning.encoding import make_embedder
-from trainer.learning.evaluation import alert_rate
+from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.training import Mixture
 from trainer.learning.word_vectors import load_word_vectors
-from trainer.progress import Progress, Silent
-from trainer.publish import check_publishable, publish
+from trainer.progress import Progress, ProgressRecord
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
 from trainer.workers.local import Assignment, Crew
@@ -45,26 +45,29 @@ _MIXTURES = {"heuristic": Mixture(), "openai": Mixture(0.7, 0.15, 0.15), "record
 
 
 def train(
-    settings: TrainerSettings, progress: Progress | None = None, hire_crew: HireCrew | None = None
+    settings: TrainerSettings,
+    receive: Callable[[ProgressRecord], None] | None = None,
+    hire_crew: HireCrew | None = None,
 ) -> TrainingReport:
     """Train a model for the target and publish it.
 
     Args:
         settings: of the run.
-        progress: told about stages.
+        receive: called with each progress record.
         hire_crew: who does the work; Ray actors by default.
 
     Raises:
         SettingsError: a file that the settings name is not there.
         TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
+        PublishError: the model is trained but not published.
     """
     began = monotonic()
-    progress = progress or Silent()
+    progress = Progress(receive) if receive is not None else Progress()
     log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
     source_stream, target_stream = open_source(settings), open_target(settings)
     if settings.publish:
         progress.stage("see that models can be published")
-        check_publishable(settings)
+        check_publishable(settings.kafka, settings.topics, settings.store)
 
     source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
     target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress)
@@ -104,18 +107,11 @@ def train(
                 final_steps=settings.final_steps,
                 mixture=_MIXTURES[settings.labeller],
             )
-            distilled = Distillation(target, groups, routing, crew, desk, distillation_settings, progress).run()
+            distilled = Distillation(target, groups, routing, crew, crew, desk, distillation_settings, progress).run()
             _check_told(desk)
 
             progress.stage("pack")
-            probabilities = distilled.calibration.probabilities(distilled.logits)
-            windows = np.array([signature.windows for signature in target.signatures], np.float64)
-            metrics = distilled.metrics | {
-                "alert_rate": alert_rate(probabilities, windows),
-                "meta_domain_accuracy": meta.domain_accuracy,
-                **{f"router_{name}": value for name, value in routing.statistics.items()},
-            }
-            readiness = _readiness(distilled)
+            metrics = replace(distilled.metrics, meta_domain_accuracy=meta.domain_accuracy)
             files = pack_model(
                 spec=target_stream.spec,
                 templates=templates,
@@ -130,7 +126,6 @@ def train(
                 logits=distilled.logits,
                 labeller=desk.giver,
                 metrics=metrics,
-                transfer_readiness=readiness,
                 seed=settings.seed,
             )
             ledger.learned(sha256_of(files["manifest.json"]), len(desk.answers))
@@ -144,7 +139,6 @@ def train(
         sha256=sha256_of(files["manifest.json"]),
         labeller=desk.giver,
         metrics=metrics,
-        transfer_readiness=readiness,
         counts={
             "source_lines": source.lines,
             "target_lines": target.lines,
@@ -159,7 +153,7 @@ def train(
         seconds=0.0,
         retrieval=retrieval,
         out=settings.out,
-        warnings=_warnings(distilled.metrics, len(groups)),
+        warnings=_warnings(metrics, len(groups)),
     )
     report = replace(report, version=_delivered(settings, files, report, progress))
     report = replace(report, seconds=round(monotonic() - began, 1))
@@ -176,7 +170,16 @@ def _delivered(
     if not settings.publish:
         return 0
     progress.stage("publish")
-    version, _ = publish(settings, files, report)
+    version, _ = publish(
+        settings.kafka,
+        settings.topics,
+        settings.store,
+        files,
+        system=report.system,
+        labeller=report.labeller,
+        metrics=report.metrics.flat(),
+        promote=settings.promote,
+    )
     return version
 
 
@@ -190,14 +193,8 @@ def _check_told(desk: Desk) -> None:
         )
 
 
-def _readiness(distilled: Distilled) -> float | None:
-    # Agreement on normal windows alone says nothing about finding anomalies.
-    told_both = distilled.readiness.count and distilled.metrics["anomalous_answers"]
-    return distilled.readiness.value if told_both else None
-
-
-def _warnings(metrics: Mapping[str, float], groups: int) -> tuple[str, ...]:
-    if metrics["anomalous_answers"]:
+def _warnings(metrics: TrainingMetrics, groups: int) -> tuple[str, ...]:
+    if metrics.anomalous_answers:
         return ()
     warning = (
         f"the labeller found no anomaly among {groups} distinct windows, so the model knows faults from the source "

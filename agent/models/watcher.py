@@ -4,22 +4,20 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from confluent_kafka import Message
 
 from agent.metrics import Metrics
 from agent.models.serving import ModelServing
 from agent.settings import AgentSettings
 from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
-from broker.errors import BrokerError
-from broker.registry.blob_stores import BlobStore, load_artifact
+from broker.registry.artifacts import load_artifact, open_store
+from broker.registry.blob_stores import BlobStore
 from broker.registry.records import Registry
-from broker.registry.stores import open_store
+from broker.topic_reader import EARLIEST, TopicReader
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch
 from detector.input.redact import redact
@@ -27,7 +25,7 @@ from detector.system import SystemSpec
 from schemas.errors import RecordError
 from schemas.model_record import ModelPointer, ModelStatus
 
-POLL_MS = 1_000
+POLL_SECONDS = 1.0
 MESSAGE_CHARACTERS = 500
 
 Swap = Callable[[str, ModelServing], Awaitable[None]]
@@ -94,14 +92,14 @@ class ModelWatcher:
         Raises:
             BrokerError: the topic is absent or the broker does not answer.
         """
-        consumer = await self._connected()
+        reader = self._reader()
         try:
-            await asyncio.wait_for(self._read_to_end(consumer), self._timeouts.models_read_seconds)
-        except (KafkaError, TimeoutError) as error:
-            await consumer.stop()
-            raise BrokerError(f"topic {self._settings.topics.models!r} must be readable, got {error!r}") from error
+            self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
+        except BaseException:
+            await _close(reader)
+            raise
         await self._load_wanted()
-        self._task = asyncio.create_task(self._watch(consumer))
+        self._task = asyncio.create_task(self._watch(reader))
         await self._wait_for_first()
 
     async def stop(self) -> None:
@@ -124,56 +122,35 @@ class ModelWatcher:
         for system in sorted(self._specs.keys() - self._served.keys()):
             self._log.warning("no model yet: the baseline serves, and its alerts say so", system=system)
 
-    async def _connected(self) -> Any:
-        topic = self._settings.topics.models
-        consumer = AIOKafkaConsumer(
-            **self._settings.kafka.aiokafka(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-        )
+    def _reader(self) -> TopicReader:
+        return TopicReader(self._settings.kafka, self._settings.topics.models)
+
+    async def _watch(self, reader: TopicReader | None) -> None:
         try:
-            await consumer.start()
-            partitions = await _partitions(consumer, topic)
-            consumer.assign([TopicPartition(topic, number) for number in partitions])
-            await consumer.seek_to_beginning()
-        except (KafkaError, OSError, BrokerError) as error:
-            await consumer.stop()
-            raise BrokerError(f"topic {topic!r} must be readable, got {error}") from error
-        return consumer
-
-    async def _read_to_end(self, consumer: Any) -> None:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        while [place for place, end in ends.items() if await consumer.position(place) < end]:
-            self._fold(await consumer.getmany(timeout_ms=POLL_MS))
-
-    async def _watch(self, consumer: Any) -> None:
-        while True:
-            try:
-                if consumer is None:
-                    consumer = await self._connected()
-                self._fold(await consumer.getmany(timeout_ms=POLL_MS))
-                await self._load_wanted()
-            except asyncio.CancelledError:
-                if consumer is not None:
-                    await consumer.stop()
-                raise
-            except Exception as error:  # noqa: BLE001 - detection goes on with its present model
-                self._log.warning("models topic cannot be read, trying again", error=str(error))
-                if consumer is not None:
-                    with contextlib.suppress(Exception):
-                        await consumer.stop()
-                consumer = None
-                await asyncio.sleep(self._timeouts.model_retry_seconds)
-
-    def _fold(self, found: dict[Any, list[Any]]) -> None:
-        changed: set[str] = set()
-        for records in found.values():
-            for record in records:
+            while True:
                 try:
-                    changed.add(self._registry.add(record.key, record.value) or "")
-                except RecordError as error:
-                    self._log.warning("model record ignored", offset=record.offset, error=str(error))
+                    if reader is None:
+                        reader = self._reader()
+                        self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
+                    self._fold(await asyncio.to_thread(reader.poll, POLL_SECONDS))
+                    await self._load_wanted()
+                except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
+                    self._log.warning("models topic cannot be read, trying again", error=str(error))
+                    if reader is not None:
+                        await _close(reader)
+                    reader = None
+                    await asyncio.sleep(self._timeouts.model_retry_seconds)
+        finally:
+            if reader is not None:
+                await _close(reader)
+
+    def _fold(self, records: Sequence[Message]) -> None:
+        changed: set[str] = set()
+        for record in records:
+            try:
+                changed.add(self._registry.add(record.key(), record.value()) or "")
+            except RecordError as error:
+                self._log.warning("model record ignored", offset=record.offset(), error=str(error))
         for system in changed & self._specs.keys():
             model = self._settings.model
             pointer = (
@@ -235,7 +212,7 @@ class ModelWatcher:
             raise ArtifactError(f"artifact must be readable, got {type(error).__name__}: {error}") from error
         if model.name != spec.name:
             raise ArtifactError(f"model must be of system {spec.name!r}, got one of {model.name!r}")
-        if model.spec_fingerprint != spec.fingerprint():
+        if not spec.accepts(model.spec_fingerprint):
             raise SpecMismatch(
                 f"model must be trained for the settings that the agent runs ({spec.fingerprint()}), got "
                 f"{model.spec_fingerprint}: give trainer and agent the same format, layout, key, masks and window"
@@ -270,15 +247,18 @@ class ModelWatcher:
         self._send_status(status)
 
 
-async def _partitions(consumer: Any, topic: str) -> set[int]:
-    """Partitions of a topic that no subscription has asked the cluster for yet.
+def _read_to_end(reader: TopicReader, timeout_seconds: float) -> list[Message]:
+    """Every record that the topic holds now; the reader goes on behind them.
 
     Raises:
-        BrokerError: there is no such topic.
+        BrokerError: the topic is absent or the broker does not answer.
     """
-    consumer._client.add_topic(topic)  # noqa: SLF001 - aiokafka has no public way before assign()
-    await consumer._client.force_metadata_update()  # noqa: SLF001
-    partitions: set[int] | None = consumer.partitions_for_topic(topic)
-    if not partitions:
-        raise BrokerError(f"topic {topic!r} must exist, got none: create it with `fusionlog topics create`")
-    return partitions
+    marks = reader.watermarks()
+    ends = {number: end for number, (first, end) in marks.items() if end > first}
+    reader.start(dict.fromkeys(marks, EARLIEST))
+    return list(reader.read_to(ends, timeout_seconds))
+
+
+async def _close(reader: TopicReader) -> None:
+    """Close a reader that a thread may still be reading from."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, reader.close))

@@ -8,22 +8,20 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from typing import Protocol
 
 from agent.errors import AgentError, LostState, SnapshotTooLarge
 from agent.runtime.outgoing import Outgoing
 from agent.runtime.producer import Sink
 from agent.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from broker.errors import BrokerError, OffsetGone
 from broker.settings import KafkaSettings
+from broker.topic_reader import TopicReader
 from schemas.chunks import Assembler, cut, parse_key, sha256_of
 from schemas.errors import RecordError
 from schemas.snapshot import SnapshotName
 
 MAX_BYTES = 512 * 1024 * 1024
-POLL_MS = 500
 
 
 @dataclass(frozen=True)
@@ -122,53 +120,44 @@ class SnapshotStore:
             AgentError: the broker did not answer in time.
         """
         where = f"snapshot of {topic}/{partition} at {self._topic}/{partition} offsets {name.base} to {name.last}"
-        consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka(),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-        )
-        place = TopicPartition(self._topic, partition)
+        reader = TopicReader(self._kafka, self._topic, out_of_range="error")
         try:
-            await consumer.start()
-            consumer.assign([place])
-            return await asyncio.wait_for(self._read(consumer, place, topic, name, where), self._read_seconds)
-        except OffsetOutOfRangeError as error:
+            return await asyncio.to_thread(self._read, reader, topic, partition, name, where)
+        except OffsetGone as error:
             raise LostState(
                 f"{where} must be on the topic, got offset out of range: was the topic recreated?"
             ) from error
-        except TimeoutError as error:
-            raise AgentError(f"{where} must be readable in {self._read_seconds:g} s, got no answer") from error
-        except (KafkaError, OSError) as error:
+        except BrokerError as error:
             raise AgentError(f"{where} must be readable, got {error}") from error
         finally:
-            await consumer.stop()
+            # In a thread, because a read that was cancelled is still under way: closing ends it.
+            closing = asyncio.get_running_loop().run_in_executor(None, reader.close)
+            await asyncio.shield(closing)
 
-    async def _read(
-        self, consumer: Any, place: Any, topic: str, name: SnapshotName, where: str
+    def _read(
+        self, reader: TopicReader, topic: str, partition: int, name: SnapshotName, where: str
     ) -> tuple[Stored, bytes]:
-        ends = await consumer.end_offsets([place])
-        if ends[place] <= name.last:
-            raise LostState(f"{where} must be on the topic, got an end at {ends[place]}: was the topic recreated?")
-        consumer.seek(place, name.base)
-        prefix = f"{self._group}/{topic}/{place.partition}/".encode()
+        _, end = reader.watermarks([partition])[partition]
+        if end <= name.last:
+            raise LostState(f"{where} must be on the topic, got an end at {end}: was the topic recreated?")
+        reader.start({partition: name.base})
+        prefix = f"{self._group}/{topic}/{partition}/".encode()
         assembler = Assembler(name.sha256, self._max_bytes)
         keys: list[bytes] = []
-        while await consumer.position(place) <= name.last:
-            found = await consumer.getmany(place, timeout_ms=POLL_MS)
-            for record in found.get(place, ()):
-                if record.offset > name.last or record.value is None or not (record.key or b"").startswith(prefix):
+        for record in reader.read_to({partition: name.last + 1}, self._read_seconds):
+            key, value = record.key() or b"", record.value()
+            if value is None or not key.startswith(prefix):
+                continue
+            chunk_key = b"/".join(key.split(b"/")[-2:])
+            try:
+                if parse_key(chunk_key)[0] != name.sha256:
                     continue
-                chunk_key = b"/".join(record.key.split(b"/")[-2:])
-                try:
-                    if parse_key(chunk_key)[0] != name.sha256:
-                        continue
-                    keys.append(record.key)
-                    blob = assembler.add(chunk_key, record.value)
-                    if blob is not None:
-                        return Stored(name, tuple(keys)), _decompressed(blob, self._max_bytes)
-                except (RecordError, zlib.error) as error:
-                    raise LostState(f"{where} must be whole, got {error}") from error
+                keys.append(key)
+                blob = assembler.add(chunk_key, value)
+                if blob is not None:
+                    return Stored(name, tuple(keys)), _decompressed(blob, self._max_bytes)
+            except (RecordError, zlib.error) as error:
+                raise LostState(f"{where} must be whole, got {error}") from error
         raise LostState(f"{where} must be whole, got {len(keys)} of its chunks: the state topic must be compacted only")
 
 

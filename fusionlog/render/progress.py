@@ -1,10 +1,13 @@
-"""Showing how far a training run is, as `trainer.progress.Progress`: bars on a terminal, log lines elsewhere."""
+"""Shows the progress records of a training run: bars on a terminal, log lines elsewhere, JSON lines in a file."""
 
 import logging
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from io import TextIOBase
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -12,6 +15,9 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from broker.errors import SettingsError
+from trainer.progress import ProgressRecord, Stage, encode_record
 
 LOG_SECONDS = 10.0
 
@@ -65,15 +71,13 @@ class BarProgress:
             handler.setStream(stream)
         self._handlers.clear()
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        """End the last bar and begin one."""
-        self._end_stage()
-        self._task = self._bars.add_task(name, total=total)
-
-    def advance(self, steps: int = 1) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            self._bars.advance(self._task, steps)
+    def __call__(self, record: ProgressRecord) -> None:
+        """A stage ends the last bar and begins one; a count moves the bar."""
+        if isinstance(record, Stage):
+            self._end_stage()
+            self._task = self._bars.add_task(record.name, total=record.total)
+        elif self._task is not None:
+            self._bars.advance(self._task, record.steps)
 
     def _end_stage(self) -> None:
         if self._task is not None:
@@ -83,7 +87,7 @@ class BarProgress:
 
 
 class LogProgress:
-    """A log line when a stage begins and every ten seconds within it, even if no step is told. Context manager."""
+    """A log line when a stage begins and every ten seconds within it, even without a count. Context manager."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -103,14 +107,13 @@ class LogProgress:
         self._ended.set()
         self._heart.join()
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Log that a stage begins."""
-        self._stage, self._total, self._done, self._began = name, total, 0, time.monotonic()
-        structlog.get_logger(__name__).info("stage", stage=name, total=total)
-
-    def advance(self, steps: int = 1) -> None:
-        """Count."""
-        self._done += steps
+    def __call__(self, record: ProgressRecord) -> None:
+        """Log that a stage begins, or count its steps."""
+        if not isinstance(record, Stage):
+            self._done += record.steps
+            return
+        self._stage, self._total, self._done, self._began = record.name, record.total, 0, time.monotonic()
+        structlog.get_logger(__name__).info("stage", stage=record.name, total=record.total)
 
     def _beat(self) -> None:
         while not self._ended.wait(LOG_SECONDS):
@@ -121,6 +124,32 @@ class LogProgress:
                 )
 
 
-def progress_for_people() -> BarProgress | LogProgress:
-    """Bars where standard error is a terminal, log lines where it is not."""
-    return BarProgress() if sys.stderr.isatty() else LogProgress()
+@contextmanager
+def show_progress(file: Path | None = None) -> Iterator[Callable[[ProgressRecord], None]]:
+    """A receiver of records: bars where standard error is a terminal, log lines where it is not.
+
+    Args:
+        file: overwritten; gets every record as a line of JSON, which `trainer.progress.decode_records` reads.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    with ExitStack() as stack:
+        show: Callable[[ProgressRecord], None] = (
+            stack.enter_context(BarProgress()) if sys.stderr.isatty() else stack.enter_context(LogProgress())
+        )
+        if file is None:
+            yield show
+            return
+        try:
+            lines = stack.enter_context(file.open("wb", buffering=0))
+        except OSError as error:
+            raise SettingsError(
+                f"--progress-file must be a file that can be written, got {str(file)!r}: {error.strerror or error}"
+            ) from None
+
+        def write(record: ProgressRecord) -> None:
+            lines.write(encode_record(record))
+            show(record)
+
+        yield write

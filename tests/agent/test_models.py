@@ -10,7 +10,7 @@ from agent.models.serving import ModelServing
 from agent.models.watcher import ModelWatcher
 from agent.settings import AgentSettings
 from agent.timeouts import Timeouts
-from broker.registry.blob_stores import save_artifact
+from broker.registry.artifacts import save_artifact
 from broker.testing import InMemoryBlobStore
 from detector.errors import ArtifactError, StoreError
 from detector.testing import SYSTEM, tiny_files
@@ -24,7 +24,7 @@ class _Record:
     offset = 0
 
     def __init__(self, record: ModelPointer | ModelAlias) -> None:
-        self.key, self.value = record.key.encode(), encode(record)
+        self.key, self.value = record.key.encode, lambda: encode(record)
 
 
 class _Rig:
@@ -57,7 +57,7 @@ class _Rig:
         pointer = ModelPointer(**common, epoch=1, store="memory://", created_ms=1, labeller="heuristic", size_bytes=1)
         alias = ModelAlias(**common, alias="champion", epoch=epoch, moved_ms=1)
         self.statuses = []
-        self.watcher._fold({None: [_Record(pointer), _Record(alias)]})
+        self.watcher._fold([_Record(pointer), _Record(alias)])
         await self.watcher._load_wanted()
         return self.statuses
 

@@ -15,6 +15,8 @@ from rich.console import Console
 from fusionlog.__main__ import run
 from fusionlog.render.progress import BarProgress, LogProgress
 from trainer.errors import SourceError
+from trainer.learning.evaluation import Share, TrainingMetrics
+from trainer.progress import Count, Stage, decode_records
 from trainer.report import TrainingReport
 
 REPORT = TrainingReport(
@@ -22,19 +24,15 @@ REPORT = TrainingReport(
     version=3,
     sha256="ab" * 32,
     labeller="heuristic",
-    metrics={
-        "anomalous_answers": 4.0,
-        "abstentions": 1.0,
-        "guard_agreement": 0.9,
-        "guard_agreement_low": 0.77,
-        "guard_agreement_high": 0.96,
-        "guard_answers": 40.0,
-        "readiness_low": 0.3,
-        "readiness_high": 0.95,
-        "readiness_answers": 4.0,
-        "alert_rate": 0.015,
-    },
-    transfer_readiness=0.75,
+    metrics=TrainingMetrics(
+        answers=50,
+        abstentions=1,
+        anomalous_answers=4,
+        guard=Share(0.9, 0.77, 0.96, 40),
+        readiness=Share(0.75, 0.3, 0.95, 4),
+        neighbors_agree=0.8,
+        alert_rate=0.015,
+    ),
     counts={
         "target_lines": 1000,
         "windows": 200,
@@ -57,8 +55,8 @@ def recipe(monkeypatch):
 
     def train(settings, progress):
         fake.settings = settings
-        progress.stage("source: templates", 10)
-        progress.advance(10)
+        progress(Stage("source: templates", 10))
+        progress(Count(10))
         if fake.error is not None:
             raise fake.error
         return REPORT
@@ -129,7 +127,8 @@ def test_json_is_the_last_line(capsys):
     output = capsys.readouterr().out.splitlines()
     assert len(output) == 1
     assert json.loads(output[0])["version"] == 3
-    assert json.loads(output[0])["metrics"] == REPORT.metrics
+    assert json.loads(output[0])["metrics"] == REPORT.metrics.flat()
+    assert json.loads(output[0])["transfer_readiness"] == 0.75
 
 
 @pytest.mark.usefixtures("recipe")
@@ -148,9 +147,8 @@ def test_people_get_a_summary(capsys):
 
 def test_a_share_of_nothing_is_no_share(recipe, monkeypatch, capsys):
     """`0.0% of 0 answers` would read as a bad model."""
-    nothing = dataclasses.replace(
-        REPORT, metrics={**REPORT.metrics, "guard_answers": 0.0, "guard_agreement": 0.0}, transfer_readiness=None
-    )
+    none = Share(0.0, 0.0, 1.0, 0)
+    nothing = dataclasses.replace(REPORT, metrics=dataclasses.replace(REPORT.metrics, guard=none, readiness=none))
     monkeypatch.setattr(recipe, "train", lambda *_: nothing)
     assert run(["train", "--target", "a.log"]) == 0
     output = capsys.readouterr().out
@@ -197,6 +195,25 @@ def test_a_failed_run_exits_1_with_one_line(recipe, capsys, error, told):
     assert captured.out == ""
 
 
+@pytest.mark.usefixtures("recipe")
+def test_a_parent_process_reads_progress_as_json_lines(tmp_path):
+    """Every record is in the file, in order; a line that is still being written is left out."""
+    file = tmp_path / "progress.jsonl"
+    assert run(["train", "--target", "a.log", "--progress-file", str(file)]) == 0
+    expected = [Stage("source: templates", 10), Count(10)]
+    assert list(decode_records(file.read_bytes())) == expected
+    assert list(decode_records(file.read_bytes() + b'{"kind":"cou')) == expected
+
+
+def test_a_progress_file_that_cannot_be_written_is_one_line(recipe, capsys):
+    """The option and the reason; the run does not begin."""
+    assert run(["train", "--target", "a.log", "--progress-file", "/absent/progress.jsonl"]) == 2
+    captured = capsys.readouterr()
+    assert "--progress-file must be a file that can be written" in captured.err
+    assert captured.err.count("\n") == 1
+    assert recipe.settings is None
+
+
 def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
     """One when a stage begins; then one now and then, also while a stage tells of no steps."""
     seen, told = [], threading.Event()
@@ -211,8 +228,8 @@ def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
     )
     monkeypatch.setattr("fusionlog.render.progress.LOG_SECONDS", 0.001)
     with LogProgress() as progress:
-        progress.stage("fine-tune final")
-        progress.advance(2)
+        progress(Stage("fine-tune final"))
+        progress(Count(2))
         monkeypatch.setattr(progress, "_began", time.monotonic() - 1)
         assert told.wait(10)
     assert seen[0] == ("stage", "fine-tune final", None)
@@ -228,7 +245,7 @@ def test_log_lines_are_printed_above_the_bars(monkeypatch):
     handler = logging.StreamHandler()
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     with BarProgress(Console(file=terminal, force_terminal=True, width=80)) as progress:
-        progress.stage("source: windows", 100)
+        progress(Stage("source: windows", 100))
         logging.getLogger("x").warning("lines left out %s", "for a reason " * 20)
     logging.getLogger("x").warning("afterwards")
     assert "lines left out " + "for a reason " * 20 in terminal.getvalue()
@@ -238,9 +255,9 @@ def test_log_lines_are_printed_above_the_bars(monkeypatch):
 def test_bars_end_full_even_where_the_total_was_an_estimate(capsys):
     """Offsets of a compacted topic are more than its records: a stage that is done is shown as done."""
     with BarProgress() as progress:
-        progress.stage("source: windows", 100)
-        progress.advance(60)
-        progress.stage("target: windows")
-        progress.advance(5)
+        progress(Stage("source: windows", 100))
+        progress(Count(60))
+        progress(Stage("target: windows"))
+        progress(Count(5))
     assert [(task.completed, task.total) for task in progress._bars.tasks] == [(60, 60), (5, 5)]
     assert capsys.readouterr().out == ""

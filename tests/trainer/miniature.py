@@ -1,9 +1,10 @@
-"""A small made-up system for tests of labelling and training: orders with a fixed course, and a few failures."""
+"""A small synthetic system for tests of labelling and training: orders with a fixed course, and a few failures."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from random import Random
 
-from trainer.data.signatures import Corpus, Signature, signature_id
+from trainer.data.signatures import Corpus, Runs, Signature, signature_id
 
 TEXTS = {
     "recv": "order <NUM> received",
@@ -19,38 +20,46 @@ TEXTS = {
 }
 
 
-def runs_of(events):
+def runs_of(events: Iterable[str]) -> Runs:
     """Run-length code of event ids."""
     return tuple((event, len(list(group))) for event, group in groupby(events))
 
 
-def corpus(windows, system="shop", texts=TEXTS, labels=None):
+def corpus(
+    windows: Sequence[Sequence[str]],
+    system: str = "shop",
+    texts: Mapping[str, str] = TEXTS,
+    labels: Sequence[bool] | None = None,
+) -> Corpus:
     """A corpus of windows given as lists of event ids, with the truth as labels where given."""
-    rows = {}
+    members: dict[Runs, list[int]] = {}
     for number, events in enumerate(windows):
-        row = rows.setdefault(runs_of(events), [0, 0, []])
-        row[0] += 1
-        row[1] += bool(labels and labels[number])
-        row[2].append(f"{system}-{number}")
+        members.setdefault(runs_of(events), []).append(number)
     signatures = [
-        Signature(signature_id(runs), runs, count, tuple(ids[:64]), bad / count if labels else None)
-        for runs, (count, bad, ids) in rows.items()
+        Signature(
+            id=signature_id(runs),
+            runs=runs,
+            windows=len(numbers),
+            example_window_ids=tuple(f"{system}-{number}" for number in numbers[:64]),
+            label=sum(labels[number] for number in numbers) / len(numbers) if labels else None,
+        )
+        for runs, numbers in members.items()
     ]
     return Corpus(system, texts, signatures, sum(map(len, windows)))
 
 
-def course(dice):
+def course(rng: Random) -> list[str]:
     """A usual order, with noise."""
-    events = ["recv", "check"] + ["pick", "scan"] * dice.randint(1, 3) + ["pack", "ship", "close"]
+    events = ["recv", "check"] + ["pick", "scan"] * rng.randint(1, 3) + ["pack", "ship", "close"]
     for event, share in (("note", 0.2), ("scare", 0.3)):
-        if dice.random() < share:
-            events.insert(dice.randint(1, len(events)), event)
+        if rng.random() < share:
+            events.insert(rng.randint(1, len(events)), event)
     return events
 
 
-def spoilt(kind, dice):
+def spoilt(kind: str, rng: Random) -> list[str]:
     """An order that fails in the given way."""
-    events = course(dice)
+    events = course(rng)
     if kind == "missing":
         return [event for event in events if event != "check"]
     if kind == "order":
@@ -64,9 +73,9 @@ def spoilt(kind, dice):
 KINDS = ("missing", "order", "burst", "words")
 
 
-def history(seed=0, count=500, failing=6):
+def history(seed: int = 0, count: int = 500, failing: int = 6) -> tuple[list[list[str]], list[str]]:
     """Windows and the kind of failure of each ("" for none): `failing` of every kind."""
-    dice = Random(seed)
+    rng = Random(seed)
     kinds = [kind for kind in KINDS for _ in range(failing)] + [""] * (count - failing * len(KINDS))
-    dice.shuffle(kinds)
-    return [spoilt(kind, dice) if kind else course(dice) for kind in kinds], kinds
+    rng.shuffle(kinds)
+    return [spoilt(kind, rng) if kind else course(rng) for kind in kinds], kinds

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from detector.errors import DecodeError
 from detector.input.line_reader import LineReader
-from detector.model.scoring import run_lengths
+from detector.model.runs import run_lengths
 from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher
@@ -22,6 +22,7 @@ from trainer.data.sources import Target, open_target
 from trainer.data.template_sample import learn_templates, sample
 from trainer.data.window_labels import KeyLabels
 from trainer.errors import SourceError
+from trainer.progress import Progress, ProgressRecord, Stage
 from trainer.settings import TrainerSettings
 
 SPEC = SystemSpec(
@@ -332,23 +333,17 @@ def test_labels_in_a_target_file_change_nothing(tmp_path):
 
 def test_progress_counts_every_line_twice(tmp_path):
     """Once for the templates, once for the windows."""
-
-    class Recorder:
-        def __init__(self):
-            self.stages = {}
-
-        def stage(self, name, total=None):
-            self.name, self.total = name, total
-            self.stages[name] = 0
-
-        def advance(self, steps=1):
-            self.stages[self.name] += steps
-
     path = tmp_path / "a.log"
     path.write_bytes(b"order=1 received\n" * 12_345)
     stream = open_target(
         load_settings(TrainerSettings, None, {"target": {"path": str(path), "spec": {"key_pattern": "order=1"}}}, {})
     )
-    recorder = Recorder()
-    read_corpus(stream, progress=recorder)
-    assert recorder.stages == {"target: templates": 12_345, "target: windows": 12_345}
+    records: list[ProgressRecord] = []
+    read_corpus(stream, progress=Progress(records.append))
+    steps: dict[str, int] = {}
+    for record in records:
+        if isinstance(record, Stage):
+            name = record.name
+        else:
+            steps[name] = steps.get(name, 0) + record.steps
+    assert steps == {"target: templates": 12_345, "target: windows": 12_345}

@@ -7,7 +7,7 @@ from trainer.labelling.base import Answer
 from trainer.labelling.collector import Desk, system_card
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
-from trainer.progress import Silent
+from trainer.progress import Progress
 
 TARGET = corpus(history()[0])
 CARD = system_card(TARGET)
@@ -73,12 +73,12 @@ def test_answers_of_a_run_with_another_budget_count_for_the_groups_of_this_one(l
     """Group ids change with the budget's view; what the ledger remembers belongs to the group that asks."""
     hasher = Hasher()
     fine = label_groups(TARGET, len(TARGET.signatures))
-    _desk(fine, ledger, hasher)[0].ask(fine, 0, Silent())
+    _desk(fine, ledger, hasher)[0].ask(fine, 0, Progress())
     coarse = label_groups(TARGET, len(TARGET.signatures) // 2)
     assert {group.id for group in coarse}.isdisjoint(group.id for group in fine)
 
     desk, crew = _desk(coarse, ledger, hasher)
-    answers = desk.ask(coarse, 0, Silent())
+    answers = desk.ask(coarse, 0, Progress())
     assert crew.asked == []
     assert desk.remembered == len(coarse)
     assert [answer.group for answer in answers] == [group.id for group in coarse]
@@ -90,12 +90,12 @@ def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger):
     hasher = Hasher(exact=False)
     groups = label_groups(TARGET, len(TARGET.signatures))
     desk, crew = _desk(groups, ledger, hasher)
-    answers = desk.ask(groups, 0, Silent())
+    answers = desk.ask(groups, 0, Progress())
     assert len(crew.asked) == desk.asked == len(ledger) < len(groups)
     assert desk.asked + desk.remembered == len(groups)
     assert [answer.group for answer in answers] == [group.id for group in groups]
     assert all(answer.label != "abstain" for answer in answers)
 
     again, crew = _desk(groups, ledger, hasher)
-    assert again.ask(groups, 0, Silent()) == answers
+    assert again.ask(groups, 0, Progress()) == answers
     assert crew.asked == []

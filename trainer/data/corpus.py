@@ -13,18 +13,18 @@ from typing import Literal
 
 import structlog
 
-from detector.model.scoring import run_lengths
+from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import Window, wall_clock_ms
 from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine
-from trainer.data.signatures import Corpus, Runs, Signature, signature_id
+from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target
 from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
 from trainer.data.window_labels import WindowLabels
 from trainer.errors import SourceError
-from trainer.progress import Progress, Silent
+from trainer.progress import Progress
 
 __all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates", "read_corpus"]
 
@@ -57,7 +57,7 @@ def read_corpus(
     Raises:
         SourceError: it cannot be read, or there is nothing in it to learn from.
     """
-    progress = progress or Silent()
+    progress = progress or Progress()
     is_source = isinstance(stream, Source)
     role: Role = "source" if is_source else "target"
     progress.stage(f"{role}: templates", stream.size)

@@ -11,7 +11,7 @@ Label = Literal["normal", "anomalous", "abstain"]
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A signature that was asked before, shown as reference (method.md 8.1); its label can be wrong.
+    """A signature that was asked before, shown as reference (paper section III-D); its label can be wrong.
 
     Attributes:
         runs: the neighbour's window.

@@ -1,7 +1,7 @@
 """Grouping signatures for labelling: one answer for all windows that look alike under the finest view that fits.
 
 Views, from the finest: the exact run-length sequence, event counts clipped at 8, counts clipped at 3, the event set
-(design `recipe.md` 1). The rule is the same for every system.
+(docs/method.md#signatures). The rule is the same for every system.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 One JSON line an answer, appended and synced before the answer is used; a line that a crash cut short is dropped on the
 next open. A revocation is a line, too: history is never rewritten. The LLM cache, the knowledge base and the state of a
-round are views of this file (design `recipe.md` 8).
+round are views of this file.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""What a large language model is asked and how its answer is read (method.md 8.4, in our own words).
+"""What a large language model is asked and how its answer is read (docs/method.md#labellers).
 
 Log text is written by whoever can make a program log. It is redacted, goes in as JSON strings inside one delimited
 block whose delimiters cannot stand inside it, and what comes back is taken apart strictly: one of three words, a

@@ -1,4 +1,4 @@
-"""Answers that were given before, looked up by window id: a real LLM's labels without an endpoint (`accuracy.md` 2)."""
+"""Answers given before, looked up by window id: a real LLM's labels without an endpoint (docs/accuracy.md)."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The knowledge base: signatures that have an answer, found again by likeness (paper III-D, method.md 8.1).
+"""The knowledge base: signatures that have an answer, found again by likeness (docs/method.md#retrieval).
 
 Milvus (Lite: a folder in the working directory, one process; or a server) holds the vectors; the label ledger holds the
 truth of what was answered, so this is a view that can be built again. Where Milvus does not work, an exact search in
