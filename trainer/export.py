@@ -1,6 +1,7 @@
-"""From a trained crew to the files of an artifact."""
+"""From a trained model to the files of an artifact."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -9,14 +10,13 @@ import torch
 
 from detector.artifact.export import TemplateInfo, pack
 from detector.artifact.manifest import Lineage
-from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from detector.parsing.templates import Template
-from detector.system import SystemSpec
+from trainer.context import TrainingContext
 from trainer.data.signatures import Corpus, Runs
-from trainer.learning.calibration import Calibration
+from trainer.learning.distillation import Distilled
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.workers.local import State
+from trainer.learning.training import State
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -24,49 +24,56 @@ _GOLDEN_RUNS = 100
 _LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
 
 
-def pack_model(
-    *,
-    spec: SystemSpec,
-    templates: Sequence[Template],
-    source: Corpus,
-    target: Corpus,
-    embedder: Embedder,
-    hidden: int,
-    state: State,
-    calibration: Calibration,
-    similarities: Mapping[str, EventSimilarity],
-    routing: Routing,
-    logits: npt.NDArray[np.float64],
-    labeller: str,
-    metrics: Mapping[str, float],
-    transfer_readiness: float | None,
-    seed: int,
-) -> dict[str, bytes]:
+@dataclass(frozen=True)
+class TrainedModel:
+    """The result of training.
+
+    Attributes:
+        state: weights of the small model.
+        distilled: result of the distillation.
+        similarities: of every target event to the source.
+        routing: of every target signature.
+        labeller: name of the labeller.
+        metrics: figures of the manifest.
+        transfer_readiness: see `trainer.learning.evaluation`; None where it is unknown.
+    """
+
+    state: State
+    distilled: Distilled
+    similarities: Mapping[str, EventSimilarity]
+    routing: Routing
+    labeller: str
+    metrics: Mapping[str, float]
+    transfer_readiness: float | None
+
+
+def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
-    network = SmallModel(embedder.dim, hidden, "unbounded")
-    network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    infos = template_infos(templates, target, similarities)
+    source, target = context.source, context.target
+    network = SmallModel(context.embedder.dim, context.hidden, "unbounded")
+    network.load_state_dict({name: torch.tensor(value) for name, value in model.state.items()})
+    infos = template_infos(context.templates, target, model.similarities)
     known = {info.id for info in infos}
     return pack(
-        spec=spec,
+        spec=context.spec,
         templates=infos,
         source_texts=tuple(sorted(set(source.texts.values()))),
-        embedder=embedder,
+        embedder=context.embedder,
         network=network.eval(),
-        labeller=labeller,
+        labeller=model.labeller,
         # The data's own time, so that a repeated run gives the same bytes.
         created_ms=target.last_time_ms,
-        golden_runs=golden_runs(target, logits, known),
-        general_cosine=float(min(1.0, max(0.0, routing.tau))),
-        temperature=calibration.temperature,
-        bias=calibration.bias,
+        golden_runs=golden_runs(target, model.distilled.logits, known),
+        general_cosine=float(min(1.0, max(0.0, model.routing.tau))),
+        temperature=model.distilled.calibration.temperature,
+        bias=model.distilled.calibration.bias,
         source_system=source.system,
-        metrics={name: float(value) for name, value in sorted(metrics.items()) if np.isfinite(value)},
-        transfer_readiness=transfer_readiness,
+        metrics={name: float(value) for name, value in sorted(model.metrics.items()) if np.isfinite(value)},
+        transfer_readiness=model.transfer_readiness,
         lineage=Lineage(
             source_offsets=dict(source.offset_ranges),
             target_offsets=dict(target.offset_ranges),
-            seeds={"run": seed},
+            seeds={"run": context.seed},
             libraries={name: version(name) for name in _LIBRARIES},
         ),
     )
@@ -75,9 +82,9 @@ def pack_model(
 def template_infos(
     templates: Sequence[Template], target: Corpus, similarities: Mapping[str, EventSimilarity]
 ) -> list[TemplateInfo]:
-    """The frozen templates, and the masked lines that matched none as templates of their own, most frequent first.
+    """The frozen templates, then masked lines that matched none, as templates of their own, most frequent first.
 
-    Such a line has no wildcard, so it matches itself alone, under the id that it had in training.
+    Such a line has no wildcard, so it matches only itself, under the id that it had in training.
     """
     lines: dict[str, int] = {}
     for signature in target.signatures:
@@ -100,7 +107,7 @@ def template_infos(
 
 
 def golden_runs(target: Corpus, logits: npt.NDArray[np.float64], known: set[str]) -> list[Runs]:
-    """Windows that any loader must score as we do: the most frequent, and some from all over the range of scores."""
+    """Windows whose scores every loader must reproduce: the most frequent, and some from the whole range of scores."""
     usable = [
         number
         for number, signature in enumerate(target.signatures)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.trainer.miniature import corpus, history
 from trainer.labelling.base import Answer
-from trainer.labelling.collector import Desk, system_card
+from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.retrieval import Match
@@ -28,19 +28,19 @@ class Judge:
         self.abstain = abstain
         self.asked = []
 
-    def label(self, questions, card):
+    def label(self, questions):
         """Answers, counted."""
         self.asked += [question.group for question in questions]
-        return [self._answer(question, card) for question in questions]
+        return [self._answer(question) for question in questions]
 
-    def prompt_hash(self, question, card):
+    def prompt_hash(self, question):
         """Of the window alone."""
-        return hashlib.sha256(repr((card.system, question.runs)).encode()).hexdigest()
+        return hashlib.sha256(repr(question.runs).encode()).hexdigest()
 
-    def _answer(self, question, card):
+    def _answer(self, question):
         bad = any(event in RARE for event, _ in question.runs[0])
         label = "abstain" if self.abstain else "anomalous" if bad else "normal"
-        return Answer(question.group, label, 0.9, giver=self.name, prompt_hash=self.prompt_hash(question, card))
+        return Answer(question.group, label, 0.9, labeller=self.name, prompt_hash=self.prompt_hash(question))
 
 
 class Crew:
@@ -73,17 +73,17 @@ class Crew:
         self.table = np.where(truth, 3.0, -3.0) if lesson == "learn" else np.where(truth, -3.0, 3.0)
         return 0.1
 
-    def learn(self, groups, _windows):
+    def add(self, groups, _windows):
         """Remember groups."""
         self.known += groups
 
-    def neighbours(self, groups, _windows):
+    def neighbors(self, groups, _windows):
         """Any known groups."""
         return [[Match(other, 0.8) for other in self.known if other != group][:3] for group in groups]
 
-    def label(self, questions, card):
+    def label(self, questions):
         """One batch."""
-        yield self.judge.label(questions, card)
+        yield self.judge.label(questions)
 
 
 def _run(crew, path, budget=20_000, rounds=3):
@@ -91,9 +91,9 @@ def _run(crew, path, budget=20_000, rounds=3):
     scores = np.linspace(0, 1, len(TARGET.signatures))
     routing = Routing(scores, scores > 0.5, 0.5, "min", False, {})
     with LabelLedger(path) as ledger:
-        desk = Desk(TARGET, groups, crew, ledger, crew.judge, system_card(TARGET))
+        desk = AnswerCollector(TARGET, groups, crew, crew, ledger, crew.judge)
         settings = DistillationSettings(budget, rounds, round_steps=1, final_steps=1)
-        return Distillation(TARGET, groups, routing, crew, desk, settings, Progress()).run(), desk, groups
+        return Distillation(TARGET, groups, routing, crew, crew, desk, settings, Progress()).run(), desk, groups
 
 
 @pytest.fixture
@@ -128,10 +128,10 @@ def test_a_crash_in_a_round_costs_no_answer(ledger):
     """A run that dies while labelling leaves its answers; the next one asks only for the rest."""
 
     class Dying(Judge):
-        def label(self, questions, card):
+        def label(self, questions):
             if len(self.asked) > 60:
                 raise RuntimeError("power cut")
-            return super().label(questions, card)
+            return super().label(questions)
 
     crew = Crew(Dying())
     with pytest.raises(RuntimeError, match="power cut"):

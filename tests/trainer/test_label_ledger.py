@@ -9,8 +9,8 @@ from trainer.labelling.base import Answer
 from trainer.labelling.ledger import Entry, LabelLedger
 
 
-def _answer(number, label="normal", giver="llm"):
-    return Answer(f"g{number}", label, 0.75, ("e1",), "said so", giver, f"hash{number}", 12)
+def _answer(number, label="normal", labeller="llm"):
+    return Answer(f"g{number}", label, 0.75, ("e1",), "said so", labeller, f"hash{number}", 12)
 
 
 def _write(path, *answers):
@@ -19,7 +19,7 @@ def _write(path, *answers):
 
 
 def test_answers_are_found_again_by_giver_and_question(tmp_path):
-    """A later run finds an answer exactly as it was given, and no other giver's."""
+    """A later run finds an answer exactly as it was given, and no other labeller's."""
     path = tmp_path / "work" / "labels.jsonl"
     _write(path, _answer(1), _answer(2, "abstain"))
     with LabelLedger(path) as ledger:

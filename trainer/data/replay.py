@@ -16,8 +16,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from broker.connection_check import unanswered
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 from broker.topic_reader import watermarks
-from trainer.data.replay_range import Bound
 from trainer.errors import SourceError
+from trainer.replay_range import Bound
 
 STALL_SECONDS = 60.0
 BATCH_RECORDS = 2_000

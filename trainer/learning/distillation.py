@@ -12,14 +12,15 @@ import numpy.typing as npt
 import structlog
 
 from trainer.data.signatures import Corpus, LabelGroup
+from trainer.labellers import Mixture
 from trainer.labelling.base import Answer
-from trainer.labelling.collector import Desk
+from trainer.labelling.collector import AnswerCollector
+from trainer.labelling.retrieval import FindsNeighbors
 from trainer.learning.calibration import Calibration, fit
 from trainer.learning.evaluation import Share, agreement, balanced_agreement, share, transfer_readiness
 from trainer.learning.routing import Routing
-from trainer.learning.training import Mixture
+from trainer.learning.training import Learner, State
 from trainer.progress import Progress
-from trainer.workers.local import Crew, State
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -76,10 +77,11 @@ class Distillation:
         corpus: the target.
         groups: its label groups.
         routing: which signatures are general.
-        crew: learner and labellers.
-        desk: asks and remembers.
+        learner: trains the small model.
+        retrieval: finds answered groups.
+        collector: collects answers.
         settings: see there.
-        progress: told of rounds and answers.
+        progress: gets rounds and answers.
     """
 
     def __init__(
@@ -87,12 +89,14 @@ class Distillation:
         corpus: Corpus,
         groups: Sequence[LabelGroup],
         routing: Routing,
-        crew: Crew,
-        desk: Desk,
+        learner: Learner,
+        retrieval: FindsNeighbors,
+        collector: AnswerCollector,
         settings: DistillationSettings,
         progress: Progress,
     ) -> None:
-        self._crew, self._desk, self._settings, self._progress = crew, desk, settings, progress
+        self._learner, self._retrieval, self._collector = learner, retrieval, collector
+        self._settings, self._progress = settings, progress
         self._groups = list(groups)
         self._routing = routing
         count = len(corpus.signatures)
@@ -124,7 +128,7 @@ class Distillation:
         frequency = np.array([group.windows for group in self._groups], np.float64)
         order = np.lexsort((np.arange(len(self._groups)), -frequency, np.round(similarity, 2)))
         chosen = order[np.unique(np.linspace(0, len(order) - 1, size).round().astype(int))]
-        logits = self._crew.logits()[self._first]
+        logits = self._learner.logits()[self._first]
         self._progress.stage("audit", len(chosen))
         self._take(chosen, self._ask(chosen, 0))
         told = chosen[~np.isnan(self._label[chosen])]
@@ -138,7 +142,7 @@ class Distillation:
 
     def _trust_general(self, calibration: Calibration) -> None:
         """General groups that nobody was asked about keep the source-only model's label, at half weight."""
-        p = calibration.probabilities(self._crew.logits()[self._first])
+        p = calibration.probabilities(self._learner.logits()[self._first])
         kept = np.isnan(self._label) & self._routing.general[self._first]
         self._label[kept] = (p[kept] >= 0.5).astype(float)  # noqa: PLR2004
         self._weight[kept] = _DISPUTED * np.abs(2.0 * p[kept] - 1.0)
@@ -150,9 +154,9 @@ class Distillation:
         budget = self._settings.budget - len(self._asked)
         frequency = np.sqrt(np.array([self._groups[number].windows for number in rest], np.float64))
         if len(rest) > budget:
-            logits = self._crew.logits()[self._first[rest]]
+            logits = self._learner.logits()[self._first[rest]]
             uncertainty = 1.0 - np.abs(2.0 / (1.0 + np.exp(-np.clip(logits, -30, 30))) - 1.0)
-            near = self._crew.neighbours([self._groups[i].id for i in rest], self._windows(rest))
+            near = self._retrieval.neighbors([self._groups[i].id for i in rest], self._windows(rest))
             distance = np.array([1.0 - (matches[0].similarity if matches else 0.0) for matches in near])
             trusted = readiness.low >= _READY
             worth = frequency * (0.1 + uncertainty) * (0.05 + distance)
@@ -164,7 +168,7 @@ class Distillation:
     def _round(self, number: int, batch: npt.NDArray[np.intp]) -> None:
         settings = self._settings
         self._progress.stage(f"round {number + 1}", len(batch))
-        before = self._crew.logits()[self._first]
+        before = self._learner.logits()[self._first]
         answers = self._ask(batch, number + 1)
         self._take(batch, answers)
         if number or self._enough():
@@ -188,26 +192,26 @@ class Distillation:
         if not self._enough():
             self._log.warning("distillation.one_class", step=name, answers=int((~np.isnan(self._label)).sum()))
         self._progress.stage(f"fine-tune {name}", None)
-        state: State = self._crew.state()
+        state: State = self._learner.state()
         before = self._guard_agreement()
         labels, weights = self._signature_labels()
-        loss = self._crew.fine_tune(labels, weights, steps, self._settings.mixture)
+        loss = self._learner.fine_tune(labels, weights, steps, self._settings.mixture)
         after = self._guard_agreement()
         rolled_back = after < before - _ROLL_BACK
         if rolled_back:
-            self._crew.restore(state)
+            self._learner.restore(state)
             self._metrics["rolled_back"] = self._metrics.get("rolled_back", 0.0) + 1.0
         self._log.info(
             "model.fine_tuned", step=name, loss=round(loss, 4), guard=round(after, 4), rolled_back=rolled_back
         )
 
     def _finish(self, readiness: Share) -> Distilled:
-        logits = self._crew.logits()
+        logits = self._learner.logits()
         calibration = self._calibrated(logits[self._first])
         held = self._guard_rows()
         guard = agreement(calibration.probabilities(logits[self._first[held]]), self._label[held])
         labels, weights = self._signature_labels()
-        answers = list(self._desk.answers.values())
+        answers = list(self._collector.answers.values())
         told = [answer for answer in answers if answer.label != "abstain"]
         anomalous = sum(answer.label == "anomalous" for answer in told)
         self._metrics |= {
@@ -228,13 +232,13 @@ class Distillation:
     def _neighbours_agree(self) -> Share:
         """How often a told group's nearest told group has its label: a bound on the labeller's noise."""
         told = np.flatnonzero(~np.isnan(self._label))
-        near = self._crew.neighbours([self._groups[i].id for i in told], self._windows(told))
+        near = self._retrieval.neighbors([self._groups[i].id for i in told], self._windows(told))
         label = {self._groups[i].id: self._label[i] for i in told}
         pairs = [(i, m[0].group) for i, m in zip(told, near, strict=True) if m and m[0].group in label]
         return share(float(sum(self._label[i] == label[other] for i, other in pairs)), len(pairs))
 
     def _ask(self, batch: npt.NDArray[np.intp], number: int) -> list[Answer]:
-        return self._desk.ask([self._groups[i] for i in batch], number, self._progress)
+        return self._collector.ask([self._groups[i] for i in batch], number, self._progress)
 
     def _take(self, batch: npt.NDArray[np.intp], answers: Sequence[Answer]) -> None:
         for i, answer in zip(batch, answers, strict=True):
@@ -244,10 +248,10 @@ class Distillation:
 
     @property
     def _asked(self) -> set[int]:
-        return {number for number, group in enumerate(self._groups) if group.id in self._desk.answers}
+        return {number for number, group in enumerate(self._groups) if group.id in self._collector.answers}
 
     def _windows(self, numbers: npt.NDArray[np.intp]) -> list[tuple[tuple[str, int], ...]]:
-        return [self._desk.representative(self._groups[int(i)]) for i in numbers]
+        return [self._collector.representative(self._groups[int(i)]) for i in numbers]
 
     def _guard_rows(self) -> npt.NDArray[np.intp]:
         return np.flatnonzero(self._guarded & ~np.isnan(self._label))
@@ -273,5 +277,5 @@ class Distillation:
         rows = self._guard_rows()
         if not len(rows):
             return 1.0
-        logits = self._crew.logits()[self._first]
+        logits = self._learner.logits()[self._first]
         return balanced_agreement(self._calibrated(logits).probabilities(logits[rows]), self._label[rows])

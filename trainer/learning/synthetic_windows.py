@@ -52,7 +52,7 @@ def augment(
         dice: source of randomness.
     """
     filled = np.array([len(window) > 0 for window in windows])
-    usual = np.flatnonzero((probability(evidence.judge(windows).log_odds) <= _SURE_NORMAL) & filled)
+    usual = np.flatnonzero((probability(evidence.score(windows).log_odds) <= _SURE_NORMAL) & filled)
     if not len(usual) or not count:
         return WindowSet((), np.zeros(0), np.zeros(0))
     share = np.sqrt(np.array(weights, np.float64)[usual])
@@ -62,7 +62,7 @@ def augment(
         for row in chosen
         if (draft := _draft(system, windows[int(row)], evidence.events, lines, dice)) is not None
     ]
-    doubt = probability(evidence.judge([draft.ruled for draft in drafts]).log_odds)
+    doubt = probability(evidence.score([draft.ruled for draft in drafts]).log_odds)
     kept, labels = [], []
     for draft, p in zip(drafts, doubt, strict=True):
         if draft.alarmed or p >= _SURE_ANOMALOUS:

@@ -12,8 +12,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from trainer.data.signatures import Corpus, Runs
+from trainer.labellers import Mixture
 from trainer.labelling.heuristic import mine_evidence
-from trainer.labelling.source_prior import carried_over, event_alarm
+from trainer.labelling.source_prior import event_prior, source_prior
 from trainer.learning.encoding import EventTable, WindowSet, logits, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaReport, MetaSettings, meta_learn
 from trainer.learning.synthetic_lines import SYSTEM, make_up_lines
@@ -21,6 +22,7 @@ from trainer.learning.synthetic_windows import augment
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
+State = Mapping[str, Floats32]
 
 _BATCH = 96
 _LONGEST = 64
@@ -28,15 +30,6 @@ _RATE = 4e-3
 _POSITIVE_SHARE = 0.4
 _MADE_UP_WINDOWS = 6_000
 _SMOOTHING = 0.02
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Shares of a batch that come from labelled windows, made-up windows and the source."""
-
-    labelled: float = 0.5
-    made_up: float = 0.35
-    source: float = 0.15
 
 
 class Learner:
@@ -51,6 +44,8 @@ class Learner:
         threads: of torch; a Ray actor would get one.
     """
 
+    changed_by = frozenset({"meta_learn", "fine_tune", "restore"})
+
     def __init__(
         self, source: Corpus, target: Corpus, embedder: Embedder, hidden: int, seed: int, threads: int
     ) -> None:
@@ -59,10 +54,10 @@ class Learner:
         self._calls = 0
         self._source = source_windows(source)
         self._target = tuple(namespaced(target.system, signature.runs) for signature in target.signatures)
-        alarm = carried_over(embedder, source, target.texts)
+        alarm = source_prior(embedder, source, target.texts)
         dice = np.random.default_rng([seed, 1])
         evidence = mine_evidence(target, alarm)
-        lines = make_up_lines(target.texts, evidence.line_odds(), source.texts, event_alarm(source), dice)
+        lines = make_up_lines(target.texts, evidence.line_odds(), source.texts, event_prior(source), dice)
         self.events = EventTable(embedder)
         for system, texts in ((source.system, source.texts), (target.system, target.texts), (SYSTEM, lines.texts)):
             self.events.add(system, texts)
@@ -100,7 +95,9 @@ class Learner:
         rows = np.flatnonzero(weights > 0.0)
         labelled = WindowSet(tuple(self._target[int(row)] for row in rows), labels[rows], weights[rows])
         dice = np.random.default_rng([self._seed, 2, self._calls])
-        pools = _pools(((labelled, mixture.labelled), (self._made_up, mixture.made_up), (self._source, mixture.source)))
+        pools = _pools(
+            ((labelled, mixture.labelled), (self._made_up, mixture.synthetic), (self._source, mixture.source))
+        )
         if not pools:
             return 0.0
         optimiser = torch.optim.Adam(self.model.parameters(), lr=_RATE)
@@ -120,10 +117,18 @@ class Learner:
         """The model's weights, to go back to."""
         return {name: tensor.detach().numpy().copy() for name, tensor in self.model.state_dict().items()}
 
-    def restore(self, state: Mapping[str, Floats32], calls: int | None = None) -> None:
-        """Go back to weights that `state` gave; a learner that takes another's place is told its fine-tunings."""
-        self._calls = self._calls if calls is None else calls
+    def restore(self, state: State) -> None:
+        """Go back to weights that `state` gave."""
         self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+
+    def snapshot(self) -> tuple[State, int]:
+        """Weights and number of fine-tunings, for a learner that replaces this one."""
+        return self.state(), self._calls
+
+    def resume(self, snapshot: tuple[State, int]) -> None:
+        """Continue where the learner of a snapshot was."""
+        state, self._calls = snapshot
+        self.restore(state)
 
     def _learn(self, windows: list[Runs], goals: Floats, optimiser: torch.optim.Optimizer) -> float:
         rows, runs, lengths = self.events.batch([window[-_LONGEST:] for window in windows])
