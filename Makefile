@@ -10,9 +10,9 @@ STAMP := $(VENV)/.installed-$(TORCH)
 UV_VERSION := $(shell sed -n 's/^ *"uv==\(.*\)",/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pythons lint lock chart kafka bench clean
+.PHONY: help setup demo unit test slow test-pythons lint lock chart kafka bench clean
 
-help: ## list the recipes
+help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything that demo, tests and bench need
@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 ifeq ($(TORCH),cpu)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu --group dev --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu --group dev --editable '.[agent,trainer]'
 else
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -33,8 +33,14 @@ endif
 demo: setup ## train on generated logs and watch alerts come, no Docker, Java or LLM (SEED=1)
 	$(BIN)/fusionlog demo --seed $(SEED)
 
-test: setup ## all tests; those on a real Kafka run where Java and Maven are (CI=true: must)
-	$(BIN)/python -m pytest
+unit: setup ## the tests without Kafka and Ray, in three minutes
+	$(BIN)/python -m pytest -m "not kafka and not ray and not slow" --ignore tests/integration
+
+test: setup ## all tests but the slow ones; those on a real Kafka run where Java and Maven are (CI=true: must)
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: setup ## the slow tests alone: end-to-end repeats on more data
+	$(BIN)/python -m pytest -m slow
 
 test-pythons: setup ## unit tests on each of Python 3.12 and 3.13 that is at hand
 	@deploy/tools/test_pythons.sh $(BIN)/uv
@@ -46,9 +52,9 @@ lint: setup ## formatting, lint, types, import direction
 	$(BIN)/lint-imports
 
 lock: setup ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --quiet --group dev --universal --generate-hashes --no-header -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
 
-chart: setup ## check the Helm chart and the image (Go builds helm and kubeconform on first use)
+chart: setup ## check the Helm chart and the Dockerfile (Go builds helm and kubeconform on first use)
 	deploy/tools/check_chart.sh
 	deploy/tools/check_image.sh $(BIN)/uv
 

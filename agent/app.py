@@ -10,15 +10,15 @@ from typing import Any
 import faust
 import structlog
 
-from agent.errors import AgentError
-from agent.runtime.transport import BatchSchema, BatchTransport, GroupSettings
+from agent.errors import AgentError, redacted_traceback
+from agent.runtime.consumer_thread import GroupSettings
+from agent.runtime.transport import BatchSchema, BatchTransport
 from agent.settings import AgentSettings
 from agent.worker import Worker
 from broker.errors import BrokerError
 
 STREAM_BATCHES = 8  # batches that wait for the pipeline; Faust counts events, and an event is a batch
-WORKER_STOP_SECONDS = 5.0  # beyond `shutdown_seconds`, for closing connections
-REQUEST_SECONDS = 600  # Faust's own bound on restoring partitions; ours, in `checkpoint.py`, is shorter and says why
+REQUEST_SECONDS = 600  # Faust's own bound on restoring partitions; `Timeouts.restore` is shorter and logs the reason
 
 
 class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
@@ -34,18 +34,18 @@ class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
 
 
 class _Services(faust.app.BootStrategy):  # type: ignore[misc]
-    """What Faust starts: its consumer. Its producer is not idempotent and its web server open to all; both stay off."""
+    """Faust starts its consumer only: its producer is not idempotent, and its web server is open to everyone."""
 
     enable_kafka_producer = False
     enable_web = False
 
 
 def create_app(settings: AgentSettings) -> AgentApp:
-    """The agent of some settings; connects to nothing yet."""
+    """The agent of the settings; opens no connection."""
     app = AgentApp(
         settings.group,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
-        datadir=tempfile.gettempdir(),  # Faust asks for one; without tables nothing is written to it
+        datadir=tempfile.gettempdir(),  # Faust needs one; without tables it writes nothing there
         autodiscover=False,
         web_enabled=False,
         topic_disable_leader=True,
@@ -71,15 +71,15 @@ def create_app(settings: AgentSettings) -> AgentApp:
 
 
 def run(settings: AgentSettings) -> int:
-    """Run the agent until SIGTERM or SIGINT; 0 after a stop that was asked for, 1 after an error, which is logged."""
+    """Run the agent until SIGTERM or SIGINT; 0 after such a stop, 1 after an error, which is logged."""
     log = structlog.get_logger(__name__)
     try:
         saved = asyncio.run(_main(settings))
     except (AgentError, BrokerError) as error:
-        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - the message says it all
+        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - its stack says nothing more
         return 1
-    except Exception:
-        log.exception("agent has stopped because of an unexpected error")
+    except Exception as error:  # noqa: BLE001
+        log.error("agent has stopped because of an unexpected error", exception=redacted_traceback(error))  # noqa: TRY400
         return 1
     if saved:
         log.info("agent has stopped cleanly")
@@ -146,6 +146,6 @@ async def _stop(app: AgentApp, tasks: list[asyncio.Task[Any]], seconds: float) -
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     try:
-        await asyncio.wait_for(app.worker.stop(), WORKER_STOP_SECONDS)
+        await asyncio.wait_for(app.worker.stop(), app.worker.timeouts.worker_stop_seconds)
     except TimeoutError:
-        log.warning("connections are not closed in time", seconds=WORKER_STOP_SECONDS)
+        log.warning("connections are not closed in time", seconds=app.worker.timeouts.worker_stop_seconds)

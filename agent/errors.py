@@ -1,13 +1,18 @@
 """Errors of the agent.
 
 AgentError              the agent cannot go on
-├── LostState           the snapshot that a committed position names cannot be had
+├── LostState           the snapshot that a committed position names is missing or corrupt
+├── StaleGeneration     the group has had a rebalance since; nothing may be committed
 ├── BatchLost           the transport skipped a fetched batch; going on would lose its lines
-├── PositionLost        the log is no longer what it was where the agent reads it
-├── UnreadableRecord    neither of our Kafka clients gets past a record
-├── SnapshotTooLarge    open windows take more room than a restart would read back
-└── OutputTooLarge      the broker refuses a record of ours as too large
+├── PositionLost        the log at the agent's position was deleted or replaced
+├── UnreadableRecord    neither of the two Kafka clients can read a record
+├── SnapshotTooLarge    a snapshot is larger than a restart would read back
+└── OutputTooLarge      the broker refuses an output record as too large
 """
+
+import traceback
+
+from detector.input.redact import redact
 
 
 class AgentError(Exception):
@@ -18,21 +23,30 @@ class LostState(AgentError):
     """The snapshot that a committed position names is missing or corrupt (`on_lost_state` decides what then)."""
 
 
+class StaleGeneration(AgentError):
+    """The group has had a rebalance since; another worker may own the partitions."""
+
+
 class BatchLost(AgentError):
     """A fetched batch did not arrive in order; the agent has to start again from its checkpoint."""
 
 
 class PositionLost(AgentError):
-    """The log is no longer what it was at a partition's position; the agent has to start again from its checkpoint."""
+    """The log at a partition's position was deleted or replaced; the agent has to start again from its checkpoint."""
 
 
 class UnreadableRecord(AgentError):
-    """Neither of our Kafka clients gets past a record; the message says where it is."""
+    """Neither of the two Kafka clients can read a record; the message says where it is."""
 
 
 class SnapshotTooLarge(AgentError):
-    """The open windows of a partition take more room than a restart would read back; no checkpoint is made of them."""
+    """A partition's snapshot is larger than a restart would read back; it is not written."""
 
 
 class OutputTooLarge(AgentError):
-    """The broker refuses a record that may not be cut; going on would lose it."""
+    """The broker refuses a record that must not be cut; going on would lose it."""
+
+
+def redacted_traceback(error: BaseException) -> str:
+    """The traceback of an error, for the log: an error that was not foreseen may quote a record."""
+    return "\n".join(redact(line) for part in traceback.format_exception(error) for line in part.splitlines())

@@ -1,4 +1,6 @@
-"""Prometheus metrics of the agent (names of design `product.md`). No template, alert or key is ever a label."""
+"""Prometheus metrics of the agent. No template, alert or key is ever a label."""
+
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
@@ -18,6 +20,13 @@ class Metrics:
     def exposition(self) -> bytes:
         """The text that `/metrics` answers."""
         return generate_latest(self.registry)
+
+    def add(self, system: str, counts: Mapping[tuple[str, ...], int], seconds: Mapping[str, float]) -> None:
+        """Add what a stage reports of a system: counts by (counter, further labels), seconds by histogram."""
+        for (counter, *labels), count in counts.items():
+            getattr(self, counter).labels(system, *labels).inc(count)
+        for histogram, spent in seconds.items():
+            getattr(self, histogram).labels(system).observe(spent)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"fusionlog_{name}", text, labels, registry=self.registry)
@@ -42,7 +51,9 @@ class Metrics:
         )
         self.model_loads = self._counter("model_loads_total", "Model loads by result.", "system", "result")
         self.checkpoints = self._counter("checkpoints_total", "Checkpoints by result.", "result")
-        self.state_lost = self._counter("state_lost_total", "Partitions whose snapshot could not be had.", "system")
+        self.state_lost = self._counter(
+            "state_lost_total", "Partitions whose snapshot was missing or corrupt.", "system"
+        )
         self.offsets_lost = self._counter(
             "offsets_lost_total", "Offsets that the broker deleted before they were read.", "system"
         )

@@ -1,66 +1,80 @@
-"""The agent's parts put together: models, pipelines, partitions, checkpoints, output, probes."""
+"""The agent's parts put together: models, stages, partitions, checkpoints, output, probes."""
 
 import asyncio
-import time
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
 from aiokafka.errors import IllegalStateError
 
-from agent.errors import AgentError
+from agent.errors import AgentError, redacted_traceback
 from agent.metrics import Metrics
-from agent.models.serving import BaselineServing, ModelServing
+from agent.models.serving import ModelServing
 from agent.models.watcher import ModelWatcher
-from agent.runtime.assignment import Partition
-from agent.runtime.checkpoint import Checkpointer, every
+from agent.runtime.assignment import AssignedPartition
+from agent.runtime.batch import Batch
+from agent.runtime.checkpoint import Checkpointer
+from agent.runtime.outgoing import Outgoing
 from agent.runtime.producer import Sink
 from agent.runtime.snapshot_store import SnapshotStore
-from agent.runtime.transport import Batch, BatchConsumer, Fetched
+from agent.runtime.transport import BatchConsumer
 from agent.settings import AgentSettings
-from agent.stages.detect import SystemPipeline
-from agent.web.health import Health, HealthServer, Progress
+from agent.stages.detect import SystemDetection
+from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
+from agent.web.health import Health, Progress
+from agent.web.server import HealthServer
 from broker.admin import check_topics
 from broker.topic_reader import read_topic
-from detector.system import WindowSpec
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.errors import RecordError
+from schemas.model_record import ModelStatus
 from schemas.template_record import TemplateRecord
 
-CLOCK_SECONDS = 1.0
 RELEASE_SHARE = 0.6  # of the time to stop is for the last checkpoint
 
 
 class Worker:
     """Everything of an agent but Faust; Faust's transport calls `restore` and `release`, its agent `take`."""
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(
+        self, settings: AgentSettings, timeouts: Timeouts = DEFAULT_TIMEOUTS, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.settings = settings
+        self.timeouts = timeouts
         self.metrics = Metrics()
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self.port = 0
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="fusionlog-pipeline")
-        self._sink = Sink(settings.kafka, self.metrics, self.fail)
+        self._clock = clock
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="fusionlog-stages")
+        self._sink = Sink(settings.kafka, self.metrics, self.fail, timeouts=timeouts, clock=clock)
         self.systems = {
-            system.spec.name: SystemPipeline(
+            system.spec.name: SystemDetection(
                 system.spec,
-                BaselineServing(system.spec.name),
                 source=f"/fusionlog/{settings.cluster}",
                 replay=settings.replay,
                 anomalous_only=settings.window_records == "anomalous",
+                now_ms=clock.wall_ms,
             )
             for system in settings.systems
         }
-        by_topic = {topic: self.systems[system.spec.name] for system in settings.systems for topic in system.topics}
-        store = SnapshotStore(settings.kafka, settings.topics.state, settings.group, self._sink)
-        self.checkpointer = Checkpointer(settings, by_topic, store, self._sink, self.metrics, self.run)
-        self.models = ModelWatcher(settings, self._sink, self.metrics, self._swap)
-        self._progress = Progress(settings.http.stalled_seconds)
+        stages = {topic: self.systems[system.spec.name].stage for system in settings.systems for topic in system.topics}
+        store = SnapshotStore(settings.kafka, settings.topics.state, settings.group, self._sink, timeouts=timeouts)
+        self.checkpointer = Checkpointer(
+            settings, stages, store, self._sink, self.metrics, self.run, timeouts=timeouts, clock=clock
+        )
+        self.models = ModelWatcher(
+            settings, self._report_model, self.metrics, self._swap, timeouts=timeouts, clock=clock
+        )
+        self._progress = Progress(settings.http.stalled_seconds, clock.monotonic)
         self._live = Health(ok=True, detail={})
         self._ticked_at: float | None = None
         self._assigned = False
-        self._server = HealthServer(settings.http.host, settings.http.port, self.metrics, self._alive, self._ready)
+        self._server = HealthServer(
+            settings.http.host, settings.http.port, self.metrics, self._alive, self._ready, timeouts
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger(__name__)
 
@@ -81,10 +95,10 @@ class Worker:
         await self._sink.start()
         await self._load_templates()
         await self.models.start()
-        self._ticked_at = time.monotonic()
+        self._ticked_at = self._clock.monotonic()
         for seconds, action in (
             (settings.checkpoint_seconds, self.checkpointer.checkpoint),
-            (CLOCK_SECONDS, self._tick),
+            (self.timeouts.tick_seconds, self._tick),
         ):
             self._tasks.append(asyncio.create_task(self._guard(every(seconds, action))))
 
@@ -122,12 +136,12 @@ class Worker:
         self.metrics.rebalances.inc()
 
     async def release(self) -> None:
-        """Checkpoint a last time and let the partitions go."""
+        """Make a last checkpoint and give the partitions up."""
         self._assigned = False
         await self.checkpointer.release(self.settings.shutdown_seconds * RELEASE_SHARE)
 
     async def take(self, tp: Any, batch: Batch) -> None:
-        """Process a batch; whatever goes wrong ends the agent, since Faust would acknowledge and go on."""
+        """Process a batch; any error ends the agent, since Faust would acknowledge the batch and go on."""
         partition = self.checkpointer.partitions.get(tp)
         if partition is None or self.failure is not None:
             return
@@ -137,13 +151,17 @@ class Worker:
         except asyncio.CancelledError:
             raise
         except AgentError as error:
-            self.fail(error)  # its message says it all, and is logged when the agent ends
+            self.fail(error)  # logged when the agent ends
         except Exception as error:  # noqa: BLE001
-            self._log.exception("a batch cannot be processed", partition=str(tp))
+            self._log.error("a batch cannot be processed", partition=str(tp), exception=redacted_traceback(error))
             self.fail(error)
 
     async def _swap(self, system: str, serving: ModelServing) -> None:
         await self.run(self.systems[system].swap, serving)
+
+    def _report_model(self, status: ModelStatus) -> None:
+        key = f"{status.system}/{status.worker}".encode()
+        self._sink.send([Outgoing(self.settings.topics.models_status, key, encode(status))])
 
     async def _load_templates(self) -> None:
         records = await asyncio.to_thread(self._read_templates)
@@ -162,7 +180,7 @@ class Worker:
                 self._log.warning("template record ignored", error=str(error))
         return records
 
-    async def _guard(self, loop: Any) -> None:
+    async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
         try:
             await loop
         except asyncio.CancelledError:
@@ -170,11 +188,11 @@ class Worker:
         except AgentError as error:
             self.fail(error)
         except Exception as error:  # noqa: BLE001
-            self._log.exception("a background task has failed")
+            self._log.error("a background task has failed", exception=redacted_traceback(error))
             self.fail(error)
 
     async def _tick(self) -> None:
-        """Once a second: gauges, liveness, and closing by the clock."""
+        """Update gauges and liveness, and close windows by the clock."""
         fetched = await self.checkpointer.progress()
         lag = 0
         positions: dict[object, int] = {}
@@ -182,68 +200,49 @@ class Worker:
             found = fetched.get(name)
             if found is None:
                 continue
-            positions[name] = partition.pipeline.position
-            behind = _lag(partition, found)
+            positions[name] = partition.stage.position
+            behind = partition.lag(found)
             lag += behind
             self._show(partition, behind)
-            if self._idle(partition, found):
+            if self.settings.close_idle_by_clock and partition.silent(found):
                 await partition.close_idle()
         self._live = self._progress.observe(positions, lag)
         for name, system in self.systems.items():
-            mine = [one.pipeline for one in self.checkpointer.partitions.values() if one.pipeline.system is system]
-            self.metrics.open_windows.labels(name).set(sum(pipeline.open_windows for pipeline in mine))
+            stages = [one.stage for one in self.checkpointer.partitions.values() if one.stage.system == name]
+            self.metrics.open_windows.labels(name).set(sum(stage.open_windows for stage in stages))
             self.metrics.templates.labels(name, "learned").set(len(system.catalogue))
         self.models.observe()
         self.checkpointer.observe()
-        self._ticked_at = time.monotonic()
+        self._ticked_at = self._clock.monotonic()
 
-    def _idle(self, partition: Partition, fetched: Fetched) -> bool:
-        seconds = idle_seconds(partition.pipeline.system.spec.window)
-        return (
-            self.settings.close_idle_by_clock
-            and seconds is not None
-            and partition.pipeline.open_windows > 0
-            and fetched.serial == partition.serial
-            and fetched.position is not None
-            and fetched.end is not None
-            and fetched.position >= fetched.end
-            and time.monotonic() - partition.arrived_at >= seconds
-        )
-
-    def _show(self, partition: Partition, behind: int) -> None:
+    def _show(self, partition: AssignedPartition, behind: int) -> None:
         labels = (partition.name.topic, str(partition.name.partition))
         self.metrics.lag_records.labels(*labels).set(behind)
-        newest_ms = partition.newest_record_ms
-        late = 0.0 if behind == 0 or newest_ms is None else max(0.0, time.time() - newest_ms / 1000)
+        newest_ms, now_ms = partition.newest_record_ms, self._clock.wall_ms()
+        late = 0.0 if behind == 0 or newest_ms is None else max(0.0, (now_ms - newest_ms) / 1000)
         self.metrics.lag_seconds.labels(*labels).set(late)
-        watermark_ms = partition.pipeline.watermark_ms
+        watermark_ms = partition.stage.watermark_ms
         if watermark_ms is not None:
-            self.metrics.watermark_delay.labels(*labels).set(time.time() - watermark_ms / 1000)
+            self.metrics.watermark_delay.labels(*labels).set((now_ms - watermark_ms) / 1000)
 
     def _alive(self) -> Health:
-        """What the last tick found, unless it was too long ago: then something that it waits for does not answer."""
+        """What the last tick found; not alive when that is too long ago, since the tick then waits for an answer."""
         if self._ticked_at is None:
             return self._live
-        still = time.monotonic() - self._ticked_at
-        if still < CLOCK_SECONDS + self.settings.http.stalled_seconds:
+        still = self._clock.monotonic() - self._ticked_at
+        if still < self.timeouts.tick_seconds + self.settings.http.stalled_seconds:
             return self._live
         return Health(ok=False, detail={**self._live.detail, "seconds_without_tick": round(still, 1)})
 
     def _ready(self) -> Health:
-        models = {name: pipeline.serving.reference.version for name, pipeline in self.systems.items()}
+        models = {name: system.model_version for name, system in self.systems.items()}
         partitions = len(self.checkpointer.partitions)
         return Health(self._assigned, {"assigned": self._assigned, "partitions": partitions, "models": models})
 
 
-def idle_seconds(window: WindowSpec) -> float | None:
-    """Seconds of silence after which the clock may close windows; None where only data may (`count`)."""
-    if window.kind == "session":
-        return window.idle_seconds
-    return window.size_seconds + window.lateness_seconds if window.kind == "tumbling" else None
-
-
-def _lag(partition: Partition, fetched: Fetched) -> int:
-    """Offsets to be processed; none when all that was fetched is processed and the fetch is at the end."""
-    if fetched.serial == partition.serial and fetched.position is not None:
-        return fetched.lag(fetched.position)
-    return fetched.lag(partition.pipeline.position)
+async def every(seconds: float, action: Callable[[], Awaitable[object]]) -> None:
+    """Call an async action forever, `seconds` apart; a time-out of the action is ignored."""
+    while True:
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(TimeoutError):
+            await action()

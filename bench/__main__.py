@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   python -m bench e2e --data ../shared/data --source hdfs --target bgl --json
   python -m bench e2e --source bgl --target hdfs --labels ../shared/data/llm_labels/hdfs.jsonl --json
   python -m bench parse --data ../shared/data --json
+  python -m bench storm --seeds 3 --seconds 60 --json
   python -m bench report --measure
 """
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return {"e2e": _e2e, "parse": _parse, "report": _report}[options.command](options)
+        return {"e2e": _e2e, "parse": _parse, "storm": _storm, "report": _report}[options.command](options)
     except MisuseError as error:
         return _fail(str(error), MISUSE)
     except (BenchError, TestkitError) as error:
@@ -68,6 +69,14 @@ def _parse(options: argparse.Namespace) -> int:
     return OK
 
 
+def _storm(options: argparse.Namespace) -> int:
+    from bench import storm
+
+    result = storm.run(options.seeds, options.first_seed, options.seconds, options.work)
+    _write(result, options)
+    return OK if storm.passed(result) else _fail("lines or windows were lost, or a position is short", FAILED)
+
+
 def _report(options: argparse.Namespace) -> int:
     from bench import report
 
@@ -98,14 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, epilog=_EXAMPLES, formatter_class=formatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{e2e,parse,report}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{e2e,parse,storm,report}")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
     common.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
     common.add_argument("--out", type=Path, help="write the result into this file, too")
     e2e = commands.add_parser(
         "e2e",
-        parents=[common],
+        parents=[data, common],
         formatter_class=formatter,
         help="train on one system, stream another through a Kafka, kill the agent once, replay",
         description="Train from Kafka without target labels, run the agent with one SIGKILL, compare with the truth.",
@@ -119,20 +129,32 @@ def _parser() -> argparse.ArgumentParser:
     e2e.add_argument("--work", type=Path, help="keep settings and logs in this folder")
     commands.add_parser(
         "parse",
-        parents=[common],
+        parents=[data, common],
         formatter_class=formatter,
         help="how well and how fast lines are parsed",
         description="Grouping accuracy and speed of parsing.",
         epilog=_EXAMPLES,
     )
+    storm = commands.add_parser(
+        "storm",
+        parents=[common],
+        formatter_class=formatter,
+        help="kill agents and broker while lines flow, and look for losses",
+        description="Inject faults by seed on a real Kafka and check, from topics alone, that nothing was lost.",
+        epilog=_EXAMPLES,
+    )
+    storm.add_argument("--seeds", type=int, default=3, help="number of runs (default: 3)")
+    storm.add_argument("--first-seed", type=int, default=1, help="seed of the first run (default: 1)")
+    storm.add_argument("--seconds", type=float, default=60.0, help="how long faults are injected per run (default: 60)")
+    storm.add_argument("--work", type=Path, help="keep settings and logs in this folder")
     report = commands.add_parser(
         "report",
+        parents=[data],
         formatter_class=formatter,
         help="quote bench/results in docs/accuracy.md",
         description="Write the table of the stored results, or measure all of them first.",
         epilog=_EXAMPLES,
     )
-    report.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
     report.add_argument("--measure", action="store_true", help="run every pair with either labeller first (minutes)")
     report.add_argument("--document", type=Path, default=DOCUMENT, help=f"where to (default: {DOCUMENT})")
     return parser

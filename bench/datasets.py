@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from testkit.lines import RawLine
+from testkit.lines import RecordedLine
 
 SYSTEMS = ("hdfs", "bgl")
 BGL_PART_LINES = 50_000
@@ -45,8 +45,8 @@ class Target:
     """An unlabelled system: `history` trains, `live` is streamed. `partitions` is for each part's topic."""
 
     name: str
-    history: tuple[RawLine, ...]
-    live: tuple[RawLine, ...]
+    history: tuple[RecordedLine, ...]
+    live: tuple[RecordedLine, ...]
     partitions: int = 2
 
     @property
@@ -154,20 +154,20 @@ def _write_labels(data: Path, lines: list[bytes], path: Path) -> None:
     path.write_text("BlockId,Label\n" + "".join(rows))
 
 
-def _bgl_lines(data: Path) -> list[RawLine]:
+def _bgl_lines(data: Path) -> list[RecordedLine]:
     lines = []
     for row, line in enumerate(read_lines(data / "bgl" / "bgl_100k.log.xz")):
         value = line.split(b" ", 1)[1]  # the label field stays behind
         seconds, _date, node = value.split(b" ", 3)[:3]
-        lines.append(RawLine(row, value, node, int(seconds) * 1000))
+        lines.append(RecordedLine(row, value, node, int(seconds) * 1000))
     return lines
 
 
-def _hdfs_lines(data: Path) -> list[RawLine]:
+def _hdfs_lines(data: Path) -> list[RecordedLine]:
     lines = []
     for row, line in enumerate(read_lines(data / "hdfs" / "HDFS_5k.log.xz")):
         blocks = blocks_of(line)
         if len(blocks) != 1:  # holds for the whole file; with more, one partition would have to take all lines
             raise BenchError(f"each line of HDFS_5k must name one block, got {len(blocks)} in line {row + 1}")
-        lines.append(RawLine(row, line, blocks[0], hdfs_time_ms(line)))
+        lines.append(RecordedLine(row, line, blocks[0], hdfs_time_ms(line)))
     return lines

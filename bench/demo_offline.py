@@ -14,52 +14,53 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from detector.input.line_reader import LineReader
 from detector.model.detection_model import DetectionModel
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import Runs, run_lengths
+from detector.model.scoring import Scorer
 from detector.parsing.drain import IncrementalDrain
-from detector.parsing.masking import Masker
-from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher
+from detector.partition_reader import InputRecord, PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
-from detector.windowing.cutter import Window, WindowCutter
-from fusionlog.demo.generator import DemoData, RawLine, generate, history_truth, write_source
-from fusionlog.demo.scorer import JudgedWindow, score
+from detector.windowing.cutter import Window
+from fusionlog.demo.generator import DemoData, GeneratedLine, generate, history_truth, write_source
+from fusionlog.demo.scorer import ScoredWindow, score
 from trainer.data.signatures import Corpus, Signature
 
 
-def parser_of(lines: Iterable[RawLine], spec: SystemSpec) -> LineParser:
-    """A parser whose templates Drain learned from the lines."""
-    reader, drain, masker = LineReader(spec), IncrementalDrain(), Masker(spec.masks, spec.max_tokens)
-    for masked in dict.fromkeys(masker.mask(_read(reader, line)[0]) for line in lines):
+def templates_of(lines: Iterable[GeneratedLine], spec: SystemSpec) -> TemplateMatcher:
+    """The templates that Drain learns from the lines."""
+    drain, reader = IncrementalDrain(), SystemReader(spec, TemplateMatcher(()))
+    # An event without a template has the masked line for its text.
+    for masked in dict.fromkeys(_read(reader, line).event.text for line in lines):
         drain.learn(masked)
-    return LineParser(masker, TemplateMatcher(drain.templates()))
+    return TemplateMatcher(drain.templates())
 
 
 def windows_of(
-    lines: Sequence[RawLine], spec: SystemSpec, parser: LineParser
+    lines: Sequence[GeneratedLine], spec: SystemSpec, matcher: TemplateMatcher
 ) -> tuple[list[Window], dict[str, str], set[str]]:
     """Windows of all partitions, the text of every event, and the ids of those that match no template."""
-    reader, texts, novel = LineReader(spec), dict[str, str](), set[str]()
-    cutters: dict[int, WindowCutter] = {}
+    system, texts, novel = SystemReader(spec, matcher), dict[str, str](), set[str]()
+    records: dict[int, list[InputRecord]] = {}
     for offset, line in enumerate(lines):
-        cutter = cutters.setdefault(line.partition, WindowCutter(spec.name, spec.window, "demo", line.partition))
-        text, time_ms, keys = _read(reader, line)
-        event = parser.event(text)
-        texts[event.id] = event.text
-        if event.novel:
-            novel.add(event.id)
-        cutter.add(offset, time_ms, keys, event.id, text)
-    for cutter in cutters.values():
-        cutter.flush()
-    return [window for cutter in cutters.values() for window in cutter.take_closed()], texts, novel
+        records.setdefault(line.partition, []).append(InputRecord(offset, line.text.encode(), line.time_ms))
+    windows: list[Window] = []
+    for partition, held in records.items():
+        reader = PartitionReader(system, "demo", partition)
+        batch = reader.read(held)
+        windows += batch.closed + reader.flush()
+        for read in batch.lines:
+            texts[read.event.id] = read.event.text
+            if read.event.novel:
+                novel.add(read.event.id)
+    return windows, texts, novel
 
 
 def corpus_of(
     system: str, windows: Sequence[Window], texts: Mapping[str, str], labels: Mapping[str, bool] | None = None
 ) -> Corpus:
     """Distinct windows as a corpus; `labels` (window key → anomalous) for a source only."""
-    members: dict[tuple[tuple[str, int], ...], list[Window]] = {}
+    members: dict[Runs, list[Window]] = {}
     for window in windows:
         members.setdefault(run_lengths(window.event_ids), []).append(window)
     signatures = [
@@ -78,17 +79,17 @@ def corpus_of(
 def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
     """Labelled source, unlabelled history, and, for judging alone, window id → failure kind of the history."""
     data = generate(seed)
-    source_lines = [RawLine(text, 0, 0, "") for text, _ in data.source]
-    source_parser = parser_of(source_lines, data.source_spec)
-    source_windows, source_texts, _ = windows_of(source_lines, data.source_spec, source_parser)
-    reader = LineReader(data.source_spec)
+    source_lines = [GeneratedLine(text, 0, 0, "") for text, _ in data.source]
+    templates = templates_of(source_lines, data.source_spec)
+    source_windows, source_texts, _ = windows_of(source_lines, data.source_spec, templates)
+    reader = SystemReader(data.source_spec, templates)
     labels = {
         key: failed
         for line, (_, failed) in zip(source_lines, data.source, strict=True)
-        for key in _read(reader, line)[2]
+        for key in _read(reader, line).keys
     }
     source = corpus_of(data.source_spec.name, source_windows, source_texts, labels)
-    windows, texts, _ = windows_of(data.history, data.target_spec, parser_of(data.history, data.target_spec))
+    windows, texts, _ = windows_of(data.history, data.target_spec, templates_of(data.history, data.target_spec))
     truth = history_truth(seed)
     return (
         source,
@@ -97,15 +98,14 @@ def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
     )
 
 
-def detect(model: DetectionModel, data: DemoData) -> tuple[list[JudgedWindow], list[Window], dict[str, str]]:
+def detect(model: DetectionModel, data: DemoData) -> tuple[list[ScoredWindow], list[Window], dict[str, str]]:
     """The live windows as the model judges them."""
     spec = data.target_spec
-    parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
-    windows, texts, novel = windows_of(data.live, spec, parser)
+    windows, texts, novel = windows_of(data.live, spec, model.matcher)
     scorer = Scorer(model)
     scores = scorer.score([run_lengths(window.event_ids) for window in windows], texts)
     judged = [
-        JudgedWindow(
+        ScoredWindow(
             key=window.key,
             alerted=scorer.is_anomalous(float(value)),
             lines=tuple(data.live[offset].text for offset in window.offsets),
@@ -162,9 +162,9 @@ def main() -> None:
             sys.stdout.flush()
 
 
-def _read(reader: LineReader, line: RawLine) -> tuple[str, int, tuple[str, ...]]:
-    read = reader.read(line.text.encode(), line.time_ms)
-    return read.text, read.event_time_ms, read.keys
+def _read(reader: SystemReader, line: GeneratedLine) -> ReadLine:
+    [read] = reader.lines(InputRecord(0, line.text.encode(), line.time_ms))
+    return read
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import baselines, datasets
-from bench.agreement import Audit, ReplayComparison, audit, compare, first_by_id
+from bench.agreement import ReplayComparison, compare, first_by_id
 from bench.datasets import Target
 from bench.errors import BenchError, MisuseError
-from bench.metrics import average_precision, confusion, most_wrong
+from bench.metrics import average_precision, most_wrong
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
@@ -24,10 +24,12 @@ from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
 from schemas.topics import Topics
-from testkit.kafka_io import Kafka, Place
-from testkit.lines import RawLine
-from testkit.processes import Program
-from testkit.reference_windows import Cut, cut
+from testkit.checker import Audit, audit
+from testkit.confusion import confusion
+from testkit.kafka_io import Kafka
+from testkit.lines import Place, RecordedLine
+from testkit.processes import fusionlog_process
+from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 
 PREFIX = "bench"
 TOPICS_SECONDS = 120.0
@@ -70,8 +72,8 @@ class Options:
 class Outcome:
     """Everything that the run left on topics, and what was produced."""
 
-    lines: Mapping[Place, RawLine]
-    cuts: Sequence[Cut]
+    lines: Mapping[Place, RecordedLine]
+    cuts: Sequence[ReferenceWindow]
     windows: Sequence[ClosedWindow]
     alerts: Sequence[Alert]
     audit: Audit
@@ -131,7 +133,7 @@ def _kafka(servers: str | None) -> Iterator[str]:
 def _create_topics(kafka: Kafka, target: Target, work: Path) -> None:
     """Fusionlog's own topics by its own command, as an operator makes them; the raw ones with what old logs need."""
     arguments = ["--bootstrap-servers", kafka.servers, "--topic-prefix", PREFIX, "--partitions", str(target.partitions)]
-    with Program(["topics", "create", *arguments], work / "topics.log") as program:
+    with fusionlog_process(["topics", "create", *arguments], work / "topics.log") as program:
         program.finish(TOPICS_SECONDS)
     for topic in (history_topic(target), live_topic(target)):
         kafka.create_raw_topic(topic, target.partitions)
@@ -150,7 +152,7 @@ def live_topic(target: Target) -> str:
 def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[AnswerCount | None, float]:
     topic = history_topic(target)
     say(f"produce {len(target.history)} lines of history to {topic}")
-    places = kafka.produce(topic, target.history, target.partitions)
+    places = kafka.produce_lines(topic, target.history, target.partitions)
     answers, answer_file = None, None
     if options.labels is not None:
         answer_file = work / "answers.jsonl"
@@ -188,7 +190,7 @@ def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     second = [window for window in windows if window.replay]
     alerts_first = [alert for alert in alerts if not alert.data.replay]
     alerts_second = [alert for alert in alerts if alert.data.replay]
-    cuts = cut(kafka.read_raw(topic), target.name)
+    cuts = reference_windows(kafka.read_raw(topic), RULES[target.name])
     return Outcome(
         lines=lines_by_place(places, target.live),
         cuts=cuts,
@@ -236,8 +238,8 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
         "f1": round(ours.f1, 4),
         "keyword_f1": round(keyword.f1, 4),
         "labeller": next((window.model.labeller for window in outcome.windows), ""),
-        "lost_windows": outcome.audit.lost,
-        "partial_windows": outcome.audit.partial,
+        "lost_windows": len(outcome.audit.lost),
+        "partial_windows": len(outcome.audit.partial),
         "duplicate_alerts": len(outcome.alerts) - len(alerted),
         "replay_identical": outcome.replay.identical,
         "seconds": 0.0,

@@ -1,4 +1,4 @@
-"""Precision, recall and what follows from them, over windows."""
+"""Average precision, and the windows that cost most."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,49 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Counts of windows: alerted and anomalous, alerted only, anomalous only, neither."""
-
-    hits: int
-    false_alarms: int
-    misses: int
-    quiet: int
-
-    @property
-    def precision(self) -> float:
-        """Share of alerts that are right; 0 without alerts."""
-        return _ratio(self.hits, self.hits + self.false_alarms)
-
-    @property
-    def recall(self) -> float:
-        """Share of anomalies that are found; 0 without anomalies."""
-        return _ratio(self.hits, self.hits + self.misses)
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        return _ratio(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
-
-    @property
-    def false_positive_rate(self) -> float:
-        """Share of normal windows that raise an alert."""
-        return _ratio(self.false_alarms, self.false_alarms + self.quiet)
-
-
-def confusion(predicted: Sequence[bool], truth: Sequence[bool]) -> Confusion:
-    """Count the four cases."""
-    pairs = list(zip(predicted, truth, strict=True))
-    return Confusion(
-        hits=pairs.count((True, True)),
-        false_alarms=pairs.count((True, False)),
-        misses=pairs.count((False, True)),
-        quiet=pairs.count((False, False)),
-    )
-
-
-@dataclass(frozen=True)
 class Wrong:
-    """Windows of one set of events that were judged wrongly in the same way (`false alarm` or `miss`)."""
+    """Windows of one set of events that got the same wrong verdict (`false alarm` or `miss`)."""
 
     kind: str
     events: tuple[str, ...]
@@ -79,9 +38,5 @@ def average_precision(scores: Sequence[float], truth: Sequence[bool]) -> float:
             hits += ranked[index][1]
             seen += 1
             index += 1
-        area += (hits - start_hits) * _ratio(hits, seen)
-    return _ratio(area, total)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+        area += (hits - start_hits) * hits / seen
+    return area / total if total else 0.0

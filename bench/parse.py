@@ -19,11 +19,11 @@ from drain3 import TemplateMiner
 from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
-from detector.input.line_reader import LineReader
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher
+from detector.partition_reader import InputRecord, SystemReader
 from detector.system import SystemSpec
 
 SAMPLES = ("HDFS", "BGL", "OpenStack")
@@ -128,6 +128,7 @@ def _groups(labels: Sequence[Hashable]) -> set[frozenset[int]]:
 
 
 def _read_stream(path: Path, layout: str) -> list[str]:
-    reader = LineReader(SystemSpec.model_validate({"name": "bench", "format": "raw", "layout": layout}))
+    spec = SystemSpec.model_validate({"name": "bench", "format": "raw", "layout": layout})
+    reader = SystemReader(spec, TemplateMatcher(()))
     with lzma.open(path, "rb") as file:
-        return [reader.read(line, 0).text for line in file if line.strip()]
+        return [read.text for line in file if line.strip() for read in reader.lines(InputRecord(0, line, 0))]

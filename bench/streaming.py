@@ -10,9 +10,9 @@ import yaml
 
 from bench.datasets import Target
 from schemas.topics import Topics
-from testkit.kafka_io import Kafka, Place, total
-from testkit.lines import RawLine
-from testkit.processes import Program, wait_until
+from testkit.kafka_io import Kafka, Row, total
+from testkit.lines import Place, RecordedLine
+from testkit.processes import ManagedProcess, fusionlog_process
 
 PIECES = (0.4, 0.7)
 """Shares of the live part that are produced when the agent starts, and when it is killed."""
@@ -82,12 +82,14 @@ class Stream:
             places += self._produce(pieces[1])
             deadline = time.monotonic() + MID_WORK_SECONDS
             while self._windows() == before and time.monotonic() < deadline:
-                program.check_alive()
+                program.check()
             program.kill()
         windows = self._windows()
-        crash = Crash(total(self._committed(group)), len(places), windows, windows - before)
+        crash = Crash(self._committed(group), len(places), windows, windows - before)
         places += self._produce(pieces[2])
-        self.kafka.produce_ends(self.topic, self.target.partitions, self._end_ms())
+        # A keyless record moves each partition's watermark past everything.
+        ends = [Row(number, b"end of the recording", self._end_ms()) for number in range(self.target.partitions)]
+        self.kafka.produce(self.topic, ends)
         self.run_to_end(group, replay=False)
         return places, crash
 
@@ -97,39 +99,40 @@ class Stream:
         Raises:
             BenchError: it ends before, does not get there, or does not stop cleanly.
         """
-        end = total(self.kafka.ends(self.topic))
+        end = total(self.kafka.ends(self.topic).values())
         with self._agent(group, replay=replay) as program:
             self._wait_for(group, end, program)
             if program.stop() != 0:
-                program.check_alive()
+                program.check()
 
-    def _agent(self, group: str, *, replay: bool) -> Program:
+    def _agent(self, group: str, *, replay: bool) -> ManagedProcess:
         config = self.work / f"{group}.yaml"
         config.write_text(yaml.safe_dump(self.settings(group, replay=replay), sort_keys=False))
-        return Program(["agent", "--config", str(config)], self.work / f"{group}.log")
+        return fusionlog_process(["agent", "--config", str(config)], self.work / f"{group}.log")
 
-    def _wait_for(self, group: str, position: int, program: Program) -> None:
-        wait_until(
-            lambda: total(self._committed(group)) >= position,
-            TIMEOUT_SECONDS,
+    def _wait_for(self, group: str, position: int, program: ManagedProcess) -> None:
+        program.wait_until(
+            lambda: self._committed(group) >= position,
             f"a committed position of {position} in {self.topic}",
-            program,
+            TIMEOUT_SECONDS,
         )
 
     def _windows(self) -> int:
-        return total(self.kafka.ends(Topics(self.prefix).windows))
+        return total(self.kafka.ends(Topics(self.prefix).windows).values())
 
-    def _committed(self, group: str) -> dict[int, int]:
-        return self.kafka.committed(group, self.topic, self.target.partitions)
+    def _committed(self, group: str) -> int:
+        return total(one.offset for one in self.kafka.committed(group, self.topic).values())
 
-    def _produce(self, lines: Sequence[RawLine]) -> list[Place]:
-        return self.kafka.produce(self.topic, lines, self.target.partitions)
+    def _produce(self, lines: Sequence[RecordedLine]) -> list[Place]:
+        return self.kafka.produce_lines(self.topic, lines, self.target.partitions)
 
     def _end_ms(self) -> int:
         last = max(line.time_ms for line in self.target.live)
         return last + int(self.target.tail_seconds + LATENESS_SECONDS + MARGIN_SECONDS) * 1000
 
 
-def _split(lines: Sequence[RawLine]) -> tuple[Sequence[RawLine], Sequence[RawLine], Sequence[RawLine]]:
+def _split(
+    lines: Sequence[RecordedLine],
+) -> tuple[Sequence[RecordedLine], Sequence[RecordedLine], Sequence[RecordedLine]]:
     first, second = (int(len(lines) * share) for share in PIECES)
     return lines[:first], lines[first:second], lines[second:]

@@ -11,10 +11,10 @@ from bench.datasets import Source, Target
 from bench.errors import MisuseError
 from bench.recorded import AnswerBook, PublishedEvents, RecordedAnswer, write_answers
 from detector.windowing.cutter import window_id
-from testkit.kafka_io import Kafka, Place
-from testkit.lines import RawLine
-from testkit.processes import Program
-from testkit.reference_windows import Cut, cut
+from testkit.kafka_io import Kafka
+from testkit.lines import Place, RecordedLine
+from testkit.processes import fusionlog_process
+from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 
 TRAIN_SECONDS = 3_600.0
 
@@ -67,7 +67,7 @@ class Training:
         """
         config = self.work / "train.yaml"
         config.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
-        with Program(["train", "--config", str(config)], self.work / "train.log") as program:
+        with fusionlog_process(["train", "--config", str(config)], self.work / "train.log") as program:
             program.finish(TRAIN_SECONDS)
 
 
@@ -89,7 +89,7 @@ def recorded_answers(
     """
     book, published = AnswerBook.read(labels), PublishedEvents(data, target.name)
     lines = lines_by_place(places, target.history)
-    cuts = cut(kafka.read_raw(topic), target.name)
+    cuts = reference_windows(kafka.read_raw(topic), RULES[target.name])
     answers = [(_id(target.name, topic, window), _answer(book, published, window, lines)) for window in cuts]
     written = write_answers(path, ((window, answer) for window, answer in answers if answer is not None))
     if not written:
@@ -97,21 +97,21 @@ def recorded_answers(
     return AnswerCount(len(cuts), written)
 
 
-def lines_by_place(places: Sequence[Place], lines: Sequence[RawLine]) -> dict[Place, RawLine]:
+def lines_by_place(places: Sequence[Place], lines: Sequence[RecordedLine]) -> dict[Place, RecordedLine]:
     """Which line stands where, from the acknowledgements of what was produced."""
     return dict(zip(places, lines, strict=True))
 
 
-def lines_of(window: Cut, lines: Mapping[Place, RawLine]) -> list[RawLine]:
+def lines_of(window: ReferenceWindow, lines: Mapping[Place, RecordedLine]) -> list[RecordedLine]:
     """The lines of a window."""
     return [lines[Place(window.partition, offset)] for offset in window.offsets]
 
 
 def _answer(
-    book: AnswerBook, published: PublishedEvents, window: Cut, lines: Mapping[Place, RawLine]
+    book: AnswerBook, published: PublishedEvents, window: ReferenceWindow, lines: Mapping[Place, RecordedLine]
 ) -> RecordedAnswer | None:
     return book.answer(published.of(line.row, line.value) for line in lines_of(window, lines))
 
 
-def _id(system: str, topic: str, window: Cut) -> str:
+def _id(system: str, topic: str, window: ReferenceWindow) -> str:
     return window_id(system, window.key, topic, window.partition, window.offsets[0])

@@ -1,12 +1,27 @@
 """Errors of the broker package.
 
 BrokerError             Kafka does not answer, refuses, or lacks a topic
+├── TopicError          the broker answers, but a topic is absent or cannot be read
+│   └── OffsetGone      a position is no longer, or not yet, in a topic's log
+└── PublishError        a model is not, or not wholly, published; the one that serves stays
 SettingsError           a setting is wrong: one line that names the key, the value and what is allowed
 """
 
 
 class BrokerError(Exception):
     """Kafka does not answer, refuses what was asked, or lacks a topic; the message says what to do."""
+
+
+class TopicError(BrokerError):
+    """The broker answers, but a topic is absent, cannot be read, or brings nothing."""
+
+
+class OffsetGone(TopicError):
+    """A position is no longer, or not yet, in a topic's log."""
+
+
+class PublishError(BrokerError):
+    """A model is not, or not wholly, published; the model that serves stays."""
 
 
 class SettingsError(ValueError):

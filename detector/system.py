@@ -17,7 +17,7 @@ class _Frozen(BaseModel):
 
 
 class WindowSpec(_Frozen):
-    """How lines become windows (design `streaming.md`, Windows; paper section II for `count`)."""
+    """How lines become windows (docs/streaming.md#windows; paper section II for `count`)."""
 
     kind: Literal["session", "tumbling", "count"] = Field(
         default="session", description="by gaps between lines of a key, by buckets of time, by number of lines"

@@ -11,7 +11,8 @@ from detector.artifact.export import pack, unpack
 from detector.model.detection_model import DetectionModel, TemplateInfo, nearest
 from detector.model.embedding import Embedder, Idf
 from detector.model.network import SmallModel, collate
-from detector.model.scoring import Runs, run_lengths
+from detector.model.runs import Runs, run_lengths
+from detector.model.shape import NetworkShape
 from detector.parsing.masking import Masker
 from detector.parsing.templates import template_id
 from detector.system import SystemSpec, WindowSpec
@@ -137,7 +138,7 @@ def _trained(
     labels = torch.tensor([label for _, label in windows])
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
-        network = SmallModel(embedder.dim, hidden=hidden, dropout=0.0)
+        network = SmallModel(NetworkShape(event_dim=embedder.dim, hidden=hidden), dropout=0.0)
         optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
         for _ in range(steps):
             loss = binary_cross_entropy_with_logits(network(table[rows], runs, lengths), labels)

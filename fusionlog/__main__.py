@@ -42,7 +42,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(topics.app, name="topics")
 
 
-_INTERRUPTED = 130  # what Typer makes of Ctrl-C
+_INTERRUPTED = 130  # Typer's exit code after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     code = run(sys.argv[1:] if arguments is None else arguments)
     ray = sys.modules.get("ray")
     if ray is not None:
-        # Threads of Ray and its neighbours may outlive an interrupted run, and crash Python while it is taken down.
+        # After an interrupted run, threads of Ray and of its libraries can crash Python while it shuts down.
         ray.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; its exit code. No error leaves as a traceback, except a fault in fusionlog itself."""
+    """Run one command and return its exit code. Only a bug in fusionlog ends in a traceback."""
     try:
         result = app(args=arguments, prog_name="fusionlog", standalone_mode=False)
     except TyperException as error:

@@ -1,4 +1,4 @@
-"""Signals that end a command, treated as Ctrl-C, so that what is running is cleared away."""
+"""Signals that end a command, handled like Ctrl-C, so that the command stops what it has started."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ def interrupted_by(numbers: Sequence[signal.Signals], word: str = "") -> Iterato
 
     Args:
         numbers: the signals.
-        word: said at once on standard error, since clearing away may take seconds.
+        word: printed at once on standard error, since stopping may take seconds.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
         if word:
-            # A handler may come in the middle of a print, whose buffer takes no second one.
+            # A handler can interrupt a print; the buffer of standard error cannot be entered twice.
             os.write(2, f"\nfusionlog: {word}\n".encode())
         raise KeyboardInterrupt
 

@@ -1,1 +1,1 @@
-"""The log generator: services described by what their sessions say, and faults; imports nothing of ours."""
+"""The log generator: services described by the lines that their sessions write, and faults."""

@@ -1,19 +1,19 @@
-"""The engine: runs a described service and emits its interleaved lines, each with the truth beside it, never in it."""
+"""Runs a described service and emits its interleaved lines; the truth about a line is beside its text, not in it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from loggen.values import fill
-from loggen.workflow import Background, Change, Fault, Say, Workflow, walk
+from loggen.workflow import Background, Change, Fault, LogStatement, Workflow, walk
 
-_DELAY_SECONDS = 0.6  # shippers differ by that much, so lines of different hosts come slightly out of order
+_DELAY_SECONDS = 0.6  # delays of shippers, so that lines of different hosts arrive slightly out of order
 _DRAWS = 200
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a layout may put around a text: time, host, level, component and the session's key ("" without one)."""
+    """A text and what a layout may put around it; `key` is the session's, "" without one."""
 
     time_ms: int
     host: str
@@ -24,18 +24,18 @@ class Stamp:
 
 
 Layout = Callable[[Stamp], str]
-"""Makes a whole line of a text and what belongs around it."""
+"""Formats a whole line."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A described service: what it does, what it says meanwhile, how it fails, how its lines look.
+    """A described service: its workflows, the lines beside them, its faults and the layout of its lines.
 
     Attributes:
-        key: text of a session's key, with fields.
+        key: text of a session's key, with `{…}` for what varies.
         hosts: machines that a session may run on.
-        layout: makes a whole line.
-        scares: harmless lines with alarming words, (line, share of sessions).
+        layout: formats a whole line.
+        decoys: harmless lines with alarming words, (line, share of sessions).
         noise: harmless lines inside sessions, (line, share of sessions).
     """
 
@@ -45,8 +45,8 @@ class Service:
     layout: Layout
     workflows: tuple[Workflow, ...]
     faults: tuple[Fault, ...]
-    scares: tuple[tuple[Say, float], ...] = ()
-    noise: tuple[tuple[Say, float], ...] = ()
+    decoys: tuple[tuple[LogStatement, float], ...] = ()
+    noise: tuple[tuple[LogStatement, float], ...] = ()
     background: tuple[Background, ...] = ()
     change: Change = field(default_factory=Change)
 
@@ -63,12 +63,12 @@ class SimulatedLine:
 
 @dataclass(frozen=True)
 class Traffic:
-    """How much of it, from when on.
+    """How many sessions, how fast, and which of them fail.
 
     Attributes:
         sessions: how many.
         start_ms: time of the first one.
-        sessions_per_minute: mean rate; with sessions of a minute, that many are open at once.
+        sessions_per_minute: mean rate.
         failures: kind → how many sessions fail that way.
         change_at: share of the sessions after which the new version is rolled out, 1.0 for never.
         changed_share: share of the later sessions that the new version serves.
@@ -82,42 +82,42 @@ class Traffic:
     changed_share: float = 0.0
 
 
-def dice_of(seed: int, purpose: str) -> Random:
-    """Independent, repeatable dice for one purpose of one seed."""
+def rng_of(seed: int, purpose: str) -> Random:
+    """A repeatable random number generator for one purpose of one seed, independent of those for other purposes."""
     return Random(f"fusionlog/{seed}/{purpose}")
 
 
-def simulate(service: Service, traffic: Traffic, dice: Random) -> list[SimulatedLine]:
-    """Lines of the traffic in the order in which they reach the log, times not quite sorted, as in life.
+def simulate(service: Service, traffic: Traffic, rng: Random) -> list[SimulatedLine]:
+    """Lines of the traffic in the order in which they reach the log, which is only nearly the order of their times.
 
     Raises:
-        ValueError: a failure kind is not one of the service's, or more sessions are to fail than there are.
+        ValueError: a failure kind is not one of the service's, or there are fewer sessions than failures.
     """
-    kinds = _plan(service, traffic, dice)
+    kinds = _plan(service, traffic, rng)
     arrivals: list[tuple[float, int, SimulatedLine]] = []
     start = float(traffic.start_ms)
     for number, fault in enumerate(kinds):
-        start += dice.expovariate(traffic.sessions_per_minute / 60_000)
-        changed = number >= traffic.change_at * traffic.sessions and dice.random() < traffic.changed_share
-        # One delay a session: a host's own lines stay in order.
-        delay_ms = dice.uniform(0, 1000 * _DELAY_SECONDS)
-        for line in _session(service, fault, start, changed, dice):
+        start += rng.expovariate(traffic.sessions_per_minute / 60_000)
+        changed = number >= traffic.change_at * traffic.sessions and rng.random() < traffic.changed_share
+        # One delay per session: the lines of a host stay in order.
+        delay_ms = rng.uniform(0, 1000 * _DELAY_SECONDS)
+        for line in _session(service, fault, start, changed, rng):
             arrivals.append((line.time_ms + delay_ms, len(arrivals), line))
-    for line in _background(service.background, service, traffic.start_ms, start, dice):
+    for line in _background(service.background, service, traffic.start_ms, start, rng):
         arrivals.append((float(line.time_ms), len(arrivals), line))
     return [line for _, _, line in sorted(arrivals, key=lambda arrival: arrival[:2])]
 
 
-def spread(total: int, kinds: Sequence[str], at_least: int, dice: Random) -> dict[str, int]:
-    """Share a number of failures among kinds unevenly, each getting at least `at_least`."""
+def spread(total: int, kinds: Sequence[str], at_least: int, rng: Random) -> dict[str, int]:
+    """Distribute failures unevenly over kinds, at least `at_least` to each."""
     counts = dict.fromkeys(kinds, at_least)
-    weights = [dice.uniform(0.6, 1.4) for _ in kinds]
-    for kind in dice.choices(list(kinds), weights, k=max(0, total - at_least * len(kinds))):
+    weights = [rng.uniform(0.6, 1.4) for _ in kinds]
+    for kind in rng.choices(list(kinds), weights, k=max(0, total - at_least * len(kinds))):
         counts[kind] += 1
     return counts
 
 
-def _plan(service: Service, traffic: Traffic, dice: Random) -> list[Fault | None]:
+def _plan(service: Service, traffic: Traffic, rng: Random) -> list[Fault | None]:
     known = {fault.kind: fault for fault in service.faults}
     unknown = sorted(set(traffic.failures) - set(known))
     if unknown:
@@ -126,54 +126,58 @@ def _plan(service: Service, traffic: Traffic, dice: Random) -> list[Fault | None
     if len(plan) > traffic.sessions:
         raise ValueError(f"failing sessions must be at most {traffic.sessions}, got {len(plan)}")
     plan += [None] * (traffic.sessions - len(plan))
-    dice.shuffle(plan)
+    rng.shuffle(plan)
     return plan
 
 
 def _session(
-    service: Service, fault: Fault | None, start_ms: float, changed: bool, dice: Random
+    service: Service, fault: Fault | None, start_ms: float, changed: bool, rng: Random
 ) -> Iterator[SimulatedLine]:
-    workflow, says = _draw_session(service, fault, dice)
+    workflow, statements = _draw_session(service, fault, rng)
     if changed:
-        says = service.change.apply(says, dice)
-    key = fill(service.key, dice, {})
-    values = {name: fill(text, dice, {}) for name, text in workflow.values.items()}
-    host = dice.choice(service.hosts)
+        statements = service.change.apply(statements, rng)
+    key = fill(service.key, rng, {})
+    values = {name: fill(text, rng, {}) for name, text in workflow.values.items()}
+    host = rng.choice(service.hosts)
     time_ms = start_ms
-    for say in says:
-        time_ms += dice.expovariate(1 / (1000 * say.pause_seconds)) + 1
-        text = fill(say.text, dice, values)
-        stamp = Stamp(int(time_ms), host, say.level, say.component, key, text)
+    for statement in statements:
+        time_ms += rng.expovariate(1 / (1000 * statement.pause_seconds)) + 1
+        text = fill(statement.text, rng, values)
+        stamp = Stamp(int(time_ms), host, statement.level, statement.component, key, text)
         yield SimulatedLine(int(time_ms), service.layout(stamp), key, fault.kind if fault else "")
 
 
-def _draw_session(service: Service, fault: Fault | None, dice: Random) -> tuple[Workflow, list[Say]]:
+def _draw_session(service: Service, fault: Fault | None, rng: Random) -> tuple[Workflow, list[LogStatement]]:
     for _ in range(_DRAWS):
-        workflow = dice.choices(service.workflows, [workflow.weight for workflow in service.workflows])[0]
-        says: list[Say] | None = list(walk(workflow.body, dice))
+        workflow = rng.choices(service.workflows, [workflow.weight for workflow in service.workflows])[0]
+        statements: list[LogStatement] | None = list(walk(workflow.body, rng))
         if fault is not None:
-            says = fault.edit(says or [], dice)
-        if says:
-            return workflow, _sprinkle(says, (*service.scares, *service.noise), dice)
+            statements = fault.edit(statements or [], rng)
+        if statements:
+            return workflow, _with_extras(statements, (*service.decoys, *service.noise), rng)
     kind = fault.kind if fault else "none"
     raise ValueError(f"fault must fit one of the workflows of {service.name}, got {kind} that fits none")
 
 
-def _sprinkle(says: list[Say], extras: Sequence[tuple[Say, float]], dice: Random) -> list[Say]:
+def _with_extras(
+    statements: list[LogStatement], extras: Sequence[tuple[LogStatement, float]], rng: Random
+) -> list[LogStatement]:
     """Extra lines at random places, never before the first line of the session."""
-    sprinkled = list(says)
-    for say, share in extras:
-        if dice.random() < share:
-            sprinkled.insert(dice.randint(1, len(sprinkled)), say)
-    return sprinkled
+    result = list(statements)
+    for statement, share in extras:
+        if rng.random() < share:
+            result.insert(rng.randint(1, len(result)), statement)
+    return result
 
 
 def _background(
-    entries: Sequence[Background], service: Service, start_ms: float, end_ms: float, dice: Random
+    entries: Sequence[Background], service: Service, start_ms: float, end_ms: float, rng: Random
 ) -> Iterator[SimulatedLine]:
     for entry in entries:
         time_ms = start_ms
-        while (time_ms := time_ms + dice.expovariate(entry.per_minute / 60_000)) < end_ms:
-            text = fill(entry.say.text, dice, {})
-            stamp = Stamp(int(time_ms), dice.choice(service.hosts), entry.say.level, entry.say.component, "", text)
+        while (time_ms := time_ms + rng.expovariate(entry.per_minute / 60_000)) < end_ms:
+            text = fill(entry.statement.text, rng, {})
+            stamp = Stamp(
+                int(time_ms), rng.choice(service.hosts), entry.statement.level, entry.statement.component, "", text
+            )
             yield SimulatedLine(int(time_ms), service.layout(stamp))

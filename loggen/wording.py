@@ -1,29 +1,29 @@
-"""Choosing a service's vocabulary: in `<clip|asset>`, one of the words, the same one in all lines of the service."""
+"""Choice of a service's vocabulary: `<clip|asset>` becomes one of the words, the same one in all of its lines."""
 
 import re
 from random import Random
 
-from loggen.workflow import Say
+from loggen.workflow import LogStatement
 
 _CHOICE = re.compile(r"<([^<>|]+(?:\|[^<>|]+)+)>")
 
 
 class Wording:
-    """The vocabulary of one service, drawn with its dice as the choices first come up."""
+    """The vocabulary of one service; each choice is drawn when it first occurs."""
 
-    def __init__(self, dice: Random) -> None:
-        self._dice = dice
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
         self._chosen: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """The text with every choice made."""
         return _CHOICE.sub(lambda match: self._choose(match[1]), text)
 
-    def say(self, step: str, text: str, level: str = "info", part: str = "", pause: float = 0.8) -> Say:
-        """A line with every choice made; see `Say`."""
-        return Say(step, self.text(text), level, self.text(part), pause)
+    def log(self, step: str, text: str, level: str = "info", part: str = "", pause: float = 0.8) -> LogStatement:
+        """A line with every choice made; see `LogStatement`."""
+        return LogStatement(step, self.text(text), level, self.text(part), pause)
 
     def _choose(self, choices: str) -> str:
         if choices not in self._chosen:
-            self._chosen[choices] = self._dice.choice(choices.split("|"))
+            self._chosen[choices] = self._rng.choice(choices.split("|"))
         return self._chosen[choices]

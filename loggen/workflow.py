@@ -1,12 +1,12 @@
-"""The small language in which a service's behaviour is written: what a session says, in which order, how often."""
+"""The small language that describes a service: which lines a session writes, in which order, how often."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 
 @dataclass(frozen=True)
-class Say:
+class LogStatement:
     """One log line of a session.
 
     Attributes:
@@ -40,7 +40,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Maybe:
-    """A part that is there with a probability."""
+    """A part that occurs with a probability."""
 
     probability: float
     part: "Part"
@@ -62,7 +62,7 @@ class Mixed:
     parts: tuple["Part", ...]
 
 
-Part = Say | Chain | OneOf | Maybe | Repeat | Mixed
+Part = LogStatement | Chain | OneOf | Maybe | Repeat | Mixed
 
 
 def chain(*parts: Part) -> Chain:
@@ -80,38 +80,38 @@ def mixed(*parts: Part) -> Mixed:
     return Mixed(parts)
 
 
-def walk(part: Part, dice: Random) -> Iterator[Say]:
+def walk(part: Part, rng: Random) -> Iterator[LogStatement]:
     """The lines of one run through a part."""
     match part:
-        case Say():
+        case LogStatement():
             yield part
         case Chain(parts):
             for inner in parts:
-                yield from walk(inner, dice)
+                yield from walk(inner, rng)
         case OneOf(choices):
-            yield from walk(dice.choices([inner for _, inner in choices], [weight for weight, _ in choices])[0], dice)
+            yield from walk(rng.choices([inner for _, inner in choices], [weight for weight, _ in choices])[0], rng)
         case Maybe(probability, inner):
-            if dice.random() < probability:
-                yield from walk(inner, dice)
+            if rng.random() < probability:
+                yield from walk(inner, rng)
         case Repeat(low, high, inner):
-            for _ in range(dice.randint(low, high)):
-                yield from walk(inner, dice)
+            for _ in range(rng.randint(low, high)):
+                yield from walk(inner, rng)
         case Mixed(parts):
-            yield from _interleave([list(walk(inner, dice)) for inner in parts], dice)
+            yield from _interleave([list(walk(inner, rng)) for inner in parts], rng)
 
 
-def _interleave(lanes: list[list[Say]], dice: Random) -> Iterator[Say]:
+def _interleave(lanes: list[list[LogStatement]], rng: Random) -> Iterator[LogStatement]:
     positions = [0] * len(lanes)
     # A lane is drawn by how many lines it still has, so every interleaving is equally likely.
-    order = [lane for lane, says in enumerate(lanes) for _ in says]
-    dice.shuffle(order)
+    order = [lane for lane, statements in enumerate(lanes) for _ in statements]
+    rng.shuffle(order)
     for lane in order:
         yield lanes[lane][positions[lane]]
         positions[lane] += 1
 
 
-Edit = Callable[[list[Say], Random], list[Say] | None]
-"""What a fault does to a session's lines; None when the session has no place for it (another one is drawn)."""
+Edit = Callable[[list[LogStatement], Random], list[LogStatement] | None]
+"""What a fault does to a session's lines; None where it does not fit the session (another one is drawn)."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Fault:
 
     Attributes:
         kind: its name, which the truth carries.
-        shows: by what it can be seen: `words`, `order`, `count` or `missing`.
+        shows: what makes it visible: `words`, `order`, `count` or `missing`.
         edit: what it does to a session's lines.
     """
 
@@ -131,7 +131,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Workflow:
-    """One thing that the service does. `values` are drawn once a session and named `{$name}` in its lines."""
+    """One thing that the service does. `values` are drawn once per session; `{$name}` in its lines stands for them."""
 
     name: str
     body: Part
@@ -141,31 +141,31 @@ class Workflow:
 
 @dataclass(frozen=True)
 class Change:
-    """What a new version of the service says otherwise, all of it harmless.
+    """What a new version of the service writes differently; all of it is harmless.
 
     Attributes:
-        rename: a step's new wording.
-        add: (after which step, the new line, in which share of the sessions that have the step).
+        rename: step → its new text.
+        add: (step, new line after it, share of the sessions with the step that get the line).
     """
 
     rename: Mapping[str, str] = field(default_factory=dict)
-    add: tuple[tuple[str, Say, float], ...] = ()
+    add: tuple[tuple[str, LogStatement, float], ...] = ()
 
-    def apply(self, says: list[Say], dice: Random) -> list[Say]:
-        """The lines as the new version writes them."""
-        chosen = {step: say for step, say, share in self.add if dice.random() < share}
-        changed: list[Say] = []
-        for say in says:
-            text = self.rename.get(say.step, say.text)
-            changed.append(Say(say.step, text, say.level, say.component, say.pause_seconds))
-            if say.step in chosen:
-                changed.append(chosen.pop(say.step))
+    def apply(self, statements: list[LogStatement], rng: Random) -> list[LogStatement]:
+        """The session as the new version writes it."""
+        chosen = {step: statement for step, statement, share in self.add if rng.random() < share}
+        changed: list[LogStatement] = []
+        for statement in statements:
+            text = self.rename.get(statement.step, statement.text)
+            changed.append(replace(statement, text=text))
+            if statement.step in chosen:
+                changed.append(chosen.pop(statement.step))
         return changed
 
 
 @dataclass(frozen=True)
 class Background:
-    """A line that belongs to no session, so many times a minute."""
+    """A line that belongs to no session, written at a mean rate per minute."""
 
-    say: Say
+    statement: LogStatement
     per_minute: float

@@ -31,12 +31,18 @@ class TemplateEvidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the window's lines are: first and last offset in a partition of a raw topic."""
+    """Where the window's lines are: first and last offset in a partition of a raw topic.
+
+    Attributes:
+        first_index, last_index: index of the first and last line among the lines of their records. Since version 1.1.
+    """
 
     topic: str
     partition: int
     first: int
     last: int
+    first_index: int = 0
+    last_index: int = 0
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +98,7 @@ class AlertData(msgspec.Struct, frozen=True, kw_only=True):
 class Alert(Record, frozen=True, kw_only=True):
     """CloudEvents envelope; `id` is the window id, so a repeated alert overwrites itself."""
 
+    schema_version: str = "1.1"
     id: str
     source: str
     subject: str

@@ -7,11 +7,12 @@ from schemas.alert import ModelReference
 from schemas.codec import Record
 
 
-def event_hash(offsets: Sequence[int], event_ids: Sequence[str]) -> str:
-    """Hash of a window's members: equal for equal offsets and event ids in equal order."""
+def event_hash(offsets: Sequence[int], event_ids: Sequence[str], indexes: Sequence[int] = ()) -> str:
+    """Hash of a window's members: equal for equal places and event ids in equal order; an index of 0 is left out."""
     digest = hashlib.sha256()
-    for offset, event_id in zip(offsets, event_ids, strict=True):
-        digest.update(f"{offset}:{event_id}\n".encode())
+    for offset, event_id, index in zip(offsets, event_ids, indexes or (0,) * len(offsets), strict=True):
+        place = f"{offset}.{index}" if index else f"{offset}"
+        digest.update(f"{place}:{event_id}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -19,14 +20,16 @@ class ClosedWindow(Record, frozen=True, kw_only=True):
     """One closed window.
 
     Attributes:
-        id: window id, a function of the data (system, key, topic, partition, first offset).
+        id: window id, a function of the data (system, key, topic, partition, place of the first line).
         offsets: offset of every line in the window, in the order of the partition.
-        event_hash: `event_hash` of offsets and event ids.
+        indexes: index of every line among the lines of its record; empty where all are 0. Since version 1.1.
+        event_hash: `event_hash` of offsets, event ids and indexes.
         start_ms, end_ms: smallest and largest event time, milliseconds since the epoch.
         closed_by: `gap`, `watermark`, `size`, `idle` (by the clock), `shutdown` or `evicted`.
         score, threshold: probability of an anomaly, and from which on it is an alert.
     """
 
+    schema_version: str = "1.1"
     id: str
     system: str
     kind: str
@@ -44,3 +47,4 @@ class ClosedWindow(Record, frozen=True, kw_only=True):
     anomalous: bool
     model: ModelReference
     replay: bool = False
+    indexes: tuple[int, ...] = ()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from schemas.errors import RecordError
 
-METADATA_BYTES = 4096
 _METADATA = re.compile(r"^v1;base=(\d+);last=(\d+);sha=([0-9a-f]{64});gen=(-?\d+)$")
 
 

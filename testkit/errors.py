@@ -1,7 +1,25 @@
-"""What can go wrong in a test bed."""
+"""What can go wrong in a test bed.
+
+TestkitError            a broker, a topic or a condition is not as a test needs it
+└── ProcessError        a process is not; carries the end of its log
+"""
 
 
 class TestkitError(Exception):
-    """A process, a broker or a topic is not as a test needs it; the message says what to do."""
+    """A broker, a topic or a condition is not as a test needs it; the message says what to do."""
 
     __test__ = False  # pytest would collect a class of this name
+
+
+class ProcessError(TestkitError):
+    """A process has ended, or does not end or get as far as it must.
+
+    Attributes:
+        problem: what is wrong, in one line.
+        log: the end of the process's log.
+    """
+
+    def __init__(self, problem: str, log: str) -> None:
+        super().__init__(f"{problem}:\n{log}")
+        self.problem = problem
+        self.log = log

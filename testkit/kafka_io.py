@@ -1,20 +1,27 @@
-"""What the benchmark itself does with Kafka: create topics, produce lines with their times, read topics whole."""
+"""What tests, bench and storm do with a broker: create topics, produce with acknowledgements, read topics whole."""
 
-import time
+import asyncio
+import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-import confluent_kafka
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as AioPartition
+from aiokafka.errors import KafkaError
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from broker.settings import KafkaSettings
+from broker.topic_reader import TopicReader, read_topic
 from testkit.errors import TestkitError
-from testkit.lines import RawLine
-from testkit.reference_windows import Record
+from testkit.lines import Place, RecordedLine
+from testkit.processes import wait_until
+from testkit.reference_windows import TopicLine
 
 RAW_TOPIC_CONFIG = {
-    # The logs are of 2005 and 2008: with a retention they would be gone before the first fetch.
+    # Recorded logs are years old: with a retention they would be gone before the first fetch.
     "retention.ms": "-1",
     "message.timestamp.type": "CreateTime",
     "message.timestamp.before.max.ms": str(2**63 - 1),
@@ -22,24 +29,36 @@ RAW_TOPIC_CONFIG = {
 }
 REQUEST_SECONDS = 30.0
 FLUSH_SECONDS = 120.0
-READ_SECONDS = 0.2
-IDLE_READ_SECONDS = 30.0
+SEND_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a record stands in its topic."""
+class Row(NamedTuple):
+    """A record to produce; time 0 is now."""
 
     partition: int
+    value: bytes | None
+    time_ms: int = 0
+    key: bytes | None = None
+
+
+class Committed(NamedTuple):
+    """A committed position and what its metadata says; offset -1 where nothing is committed."""
+
     offset: int
+    metadata: str
 
 
 class Kafka:
-    """A broker, seen from the benchmark."""
+    """A broker, seen from a test.
 
-    def __init__(self, servers: str) -> None:
-        self.servers = servers
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+    Args:
+        servers: its address, or settings for a secured one.
+    """
+
+    def __init__(self, servers: str | KafkaSettings) -> None:
+        self.settings = servers if isinstance(servers, KafkaSettings) else KafkaSettings(bootstrap_servers=servers)
+        self.servers = self.settings.bootstrap_servers
+        self._producer: Producer | None = None
 
     def create_raw_topic(self, name: str, partitions: int) -> None:
         """Create a topic that keeps lines of any age.
@@ -48,179 +67,121 @@ class Kafka:
             TestkitError: the broker refuses.
         """
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=RAW_TOPIC_CONFIG)
-        for future in self._admin.create_topics([topic]).values():
-            try:
-                future.result(REQUEST_SECONDS)
-            except confluent_kafka.KafkaException as error:
-                raise TestkitError(f"topic {name} cannot be created on {self.servers}: {error}") from error
+        admin = AdminClient(self.settings.librdkafka())  # held by name: its answers go with it
+        try:
+            admin.create_topics([topic])[name].result(REQUEST_SECONDS)
+        except KafkaException as error:
+            raise TestkitError(f"topic {name} must be creatable on {self.servers}, got {error}") from error
 
-    def produce(self, topic: str, lines: Sequence[RawLine], partitions: int) -> list[Place]:
-        """Produce the lines with their own time stamps, a key always into the same partition; where each one stands."""
-        places: list[Place | None] = [None] * len(lines)
-        producer = self._producer()
-        for index, line in enumerate(lines):
-            self._send(
-                producer,
-                topic,
-                zlib.crc32(line.key) % partitions,
-                line.key,
-                line.value,
-                line.time_ms,
-                (
-                    places,
-                    index,
-                ),
+    def produce(self, topic: str, rows: Iterable[Row]) -> list[Place]:
+        """Produce records, each to its partition and in order; where each one stands.
+
+        Raises:
+            TestkitError: a record was not acknowledged.
+        """
+        if self._producer is None:
+            self._producer = Producer(
+                self.settings.librdkafka() | {"enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"}
             )
-        return _delivered(producer, places, topic)
+        producer = self._producer
+        places: dict[int, Place] = {}
+        sent = 0
+        for row in rows:
+            delivered = partial(_note, places, sent)
+            while True:
+                try:
+                    producer.produce(
+                        topic, row.value, row.key, partition=row.partition, timestamp=row.time_ms, on_delivery=delivered
+                    )
+                    break
+                except BufferError:
+                    producer.poll(SEND_SECONDS)
+            producer.poll(0)
+            sent += 1
+        producer.flush(FLUSH_SECONDS)
+        if len(places) != sent:
+            raise TestkitError(f"every record must reach topic {topic}, got {len(places)} of {sent} acknowledged")
+        return [places[number] for number in range(sent)]
 
-    def produce_ends(self, topic: str, partitions: int, time_ms: int) -> list[Place]:
-        """End each partition with a keyless record that moves its watermark to `time_ms`."""
-        places: list[Place | None] = [None] * partitions
-        producer = self._producer()
-        for partition in range(partitions):
-            self._send(producer, topic, partition, None, b"end of the recording", time_ms, (places, partition))
-        return _delivered(producer, places, topic)
+    def produce_lines(self, topic: str, lines: Sequence[RecordedLine], partitions: int) -> list[Place]:
+        """Produce lines with their own time stamps, a key always into the same partition; where each one stands."""
+        return self.produce(
+            topic, (Row(zlib.crc32(line.key) % partitions, line.value, line.time_ms, line.key) for line in lines)
+        )
 
     def ends(self, topic: str) -> dict[int, int]:
-        """End offset of each partition; empty while the topic is not there."""
-        consumer = self._consumer("fusionlog-bench-reader")
-        try:
-            metadata = consumer.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
-            if metadata.error is not None:
-                return {}
-            places = [confluent_kafka.TopicPartition(topic, partition) for partition in metadata.partitions]
-            return {
-                place.partition: consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS)[1] for place in places
-            }
-        finally:
-            consumer.close()
+        """End offset of each partition."""
+        with TopicReader(self.settings, topic, answer_seconds=REQUEST_SECONDS) as reader:
+            return {partition: end for partition, (_, end) in reader.watermarks().items()}
 
-    def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
-        """Committed position of each partition; 0 where there is none.
+    def read(self, topic: str) -> list[Message]:
+        """Every record of a topic, partition by partition in the order of offsets.
+
+        Raises:
+            BrokerError: the broker does not answer, or the topic is absent.
+        """
+        messages = list(read_topic(self.settings, topic))
+        return sorted(messages, key=lambda message: (message.partition() or 0, message.offset() or 0))
+
+    def read_json(self, topic: str) -> list[Any]:
+        """Every record of a topic, as JSON, tombstones left out."""
+        return [json.loads(value) for message in self.read(topic) if (value := message.value()) is not None]
+
+    def read_raw(self, topic: str) -> list[TopicLine]:
+        """Every record of a raw topic, as `reference_windows` takes it."""
+        return [
+            TopicLine(message.partition() or 0, message.offset() or 0, message.timestamp()[1], message.value() or b"")
+            for message in self.read(topic)
+        ]
+
+    def committed(self, group: str, topic: str) -> dict[int, Committed]:
+        """What a group has committed in each partition of a topic.
 
         Raises:
             TestkitError: the group's coordinator does not answer.
         """
-        places = [confluent_kafka.TopicPartition(topic, partition) for partition in range(partitions)]
-        deadline = time.monotonic() + REQUEST_SECONDS
-        consumer = self._consumer(group)
-        try:
-            while True:
-                try:
-                    found = consumer.committed(places, timeout=REQUEST_SECONDS)
-                    return {place.partition: max(0, place.offset) for place in found}
-                except confluent_kafka.KafkaException as error:
-                    # A coordinator that has just started or moved refuses for a moment.
-                    if time.monotonic() > deadline:
-                        raise TestkitError(f"group {group} must have a coordinator that answers: {error}") from error
-                    time.sleep(READ_SECONDS)
-        finally:
-            consumer.close()
+        partitions = list(self.ends(topic))
 
-    def read(self, topic: str) -> list[confluent_kafka.Message]:
-        """Every record of a topic, partition by partition in the order of offsets.
-
-        Raises:
-            TestkitError: the broker stops to answer before the end.
-        """
-        ends = {partition: end for partition, end in self.ends(topic).items() if end > 0}
-        consumer = self._consumer("fusionlog-bench-reader")
-        messages: list[confluent_kafka.Message] = []
-        try:
-            start = confluent_kafka.OFFSET_BEGINNING
-            consumer.assign([confluent_kafka.TopicPartition(topic, partition, start) for partition in ends])
-            open_ends = dict(ends)
-            deadline = time.monotonic() + IDLE_READ_SECONDS
-            while open_ends:
-                batch = consumer.consume(1000, timeout=READ_SECONDS)  # waits for all 1,000 or for the time-out
-                if batch:
-                    deadline = time.monotonic() + IDLE_READ_SECONDS
-                elif time.monotonic() > deadline:
-                    raise TestkitError(f"topic {topic} must be readable to {ends}, got no record for 30 s")
-                for message in batch:
-                    _take(message, messages, open_ends)
-        finally:
-            consumer.close()
-        return sorted(messages, key=lambda message: (message.partition() or 0, message.offset() or 0))
-
-    def read_raw(self, topic: str) -> list[Record]:
-        """Every record of a raw topic, as the independent cut takes it."""
-        return [
-            Record(message.partition(), message.offset(), message.timestamp()[1], message.value() or b"")
-            for message in self.read(topic)
-        ]
-
-    def _send(
-        self,
-        producer: confluent_kafka.Producer,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes,
-        time_ms: int,
-        slot: tuple[list[Place | None], int],
-    ) -> None:
-        places, index = slot
-
-        def delivered(error: Any, message: confluent_kafka.Message) -> None:
-            if error is None:
-                places[index] = Place(message.partition(), message.offset())
-
-        while True:
+        async def fetch() -> dict[int, Committed]:
+            # aiokafka: confluent's committed() shows bytes beyond the metadata's end.
+            consumer = AIOKafkaConsumer(**self.settings.aiokafka(), group_id=group, enable_auto_commit=False)
+            await consumer.start()
             try:
-                producer.produce(topic, value, key, partition=partition, timestamp=time_ms, on_delivery=delivered)
-                break
-            except BufferError:
-                producer.poll(0.5)
-        producer.poll(0)
-
-    def _producer(self) -> confluent_kafka.Producer:
-        return confluent_kafka.Producer(
-            {
-                "bootstrap.servers": self.servers,
-                "enable.idempotence": True,
-                "linger.ms": 20,
-                "compression.type": "lz4",
-                "log_level": 2,  # a broker that has just started makes it retry, which is no news
+                places = [AioPartition(topic, number) for number in partitions]
+                found = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001
+            finally:
+                await consumer.stop()
+            none = Committed(-1, "")
+            return {
+                place.partition: Committed(found[place].offset, found[place].metadata) if place in found else none
+                for place in places
             }
+
+        try:
+            return asyncio.run(asyncio.wait_for(fetch(), REQUEST_SECONDS))
+        except (KafkaError, TimeoutError) as error:
+            raise TestkitError(f"group {group} must have a coordinator that answers, got {error!r}") from error
+
+    def commit(self, group: str, topic: str, positions: Mapping[int, tuple[int, str]]) -> None:
+        """Set committed offsets and metadata, as a member of the group: the embedded broker accepts no other."""
+        consumer = Consumer(
+            self.settings.librdkafka() | {"group.id": group, "enable.auto.commit": False, "session.timeout.ms": 6000}
         )
-
-    def _consumer(self, group: str) -> confluent_kafka.Consumer:
-        return confluent_kafka.Consumer(
-            {
-                "bootstrap.servers": self.servers,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "fetch.queue.backoff.ms": 2,
-                "log_level": 2,
-            }
-        )
+        try:
+            consumer.subscribe([topic])
+            wait_until(lambda: consumer.poll(0.5) is None and consumer.assignment(), "joining the group")
+            places = [TopicPartition(topic, number, *position) for number, position in positions.items()]
+            consumer.commit(offsets=places, asynchronous=False)
+        finally:
+            consumer.close()
 
 
-def _take(message: confluent_kafka.Message, messages: list[confluent_kafka.Message], open_ends: dict[int, int]) -> None:
-    """Keep a record, or note that its partition is read to the end (compaction may leave the last offsets empty)."""
-    error = message.error()
-    partition = message.partition()
+def _note(places: dict[int, Place], number: int, error: Any, message: Message) -> None:
+    """Keep where an acknowledged record stands."""
     if error is None:
-        messages.append(message)
-        if (message.offset() or 0) + 1 >= open_ends.get(partition, 0):
-            open_ends.pop(partition, None)
-    elif error.code() == confluent_kafka.KafkaError._PARTITION_EOF:  # noqa: SLF001 (the public name of the code)
-        open_ends.pop(partition, None)
-    else:
-        raise TestkitError(f"topic {message.topic()} cannot be read: {error}")
+        places[number] = Place(message.partition() or 0, message.offset() or 0)
 
 
-def _delivered(producer: confluent_kafka.Producer, places: Iterable[Place | None], topic: str) -> list[Place]:
-    producer.flush(FLUSH_SECONDS)
-    found = list(places)
-    kept = [place for place in found if place is not None]
-    if len(kept) != len(found):
-        raise TestkitError(f"every line must reach topic {topic}, got {len(kept)} of {len(found)} acknowledged")
-    return kept
-
-
-def total(positions: Mapping[int, int]) -> int:
-    """Sum over partitions."""
-    return sum(positions.values())
+def total(positions: Iterable[int]) -> int:
+    """Sum of positions, 0 for those that are not set."""
+    return sum(max(0, position) for position in positions)

@@ -1,11 +1,19 @@
-"""A line as a shipper sends it."""
+"""Lines of a recorded log, and where records stand in a topic."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a record stands in its topic."""
+
+    partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class RawLine:
-    """A line to produce.
+class RecordedLine:
+    """A line of a recorded log, as a shipper would send it.
 
     Attributes:
         row: index of the line in its file; known to the benchmark alone.

@@ -1,82 +1,202 @@
-"""Programs of the project as processes: started with a log file, ended by their process id."""
+"""Programs as managed processes: started with a log file, watched, and ended by their process id."""
 
-import contextlib
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from testkit.errors import TestkitError
+from testkit.errors import ProcessError, TestkitError
 
 STOP_SECONDS = 60.0
-LEAVE_SECONDS = 10.0
-POLL_SECONDS = 0.05
-TAIL_CHARACTERS = 3_000
+WAIT_SECONDS = 90.0
+POLL_SECONDS = 0.1
+TAIL_LINES = 25
 ROOT = Path(__file__).resolve().parent.parent
+"""Where the packages lie that this process imports; its children import the same ones."""
+
+T = TypeVar("T")
 
 
-class Program:
-    """`fusionlog …` as a process of its own; leaving the context ends it if it still runs."""
+class ManagedProcess:
+    """A program as a process of its own; leaving the context ends it, and so does the end of this process.
 
-    def __init__(self, arguments: Sequence[str], log_file: Path) -> None:
-        self.arguments = tuple(arguments)
-        self._log_file = log_file
+    Args:
+        command: the program and its arguments.
+        log_file: its output is appended here.
+        name: what errors call it; the command without.
+        environment: variables on top of this process's own.
+        stop_signal: what it is asked to stop with when the context is left.
+        orphan_signal: what it gets when this process is killed.
+        stop_seconds: how long it may take to stop before it is killed.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_file: Path,
+        *,
+        name: str = "",
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        orphan_signal: signal.Signals = signal.SIGTERM,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        self.name = name or " ".join(command)
+        self.log_file = log_file
+        self._stop_signal = stop_signal
+        self._stop_seconds = stop_seconds
+        self._paused = False
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fusionlog", *arguments],
+                [*_signal_when_orphaned(orphan_signal), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env=clean_environment(),
+                env=clean_environment() | dict(environment or {}),
+                # Ctrl-C on the terminal reaches this process alone, which ends the others in its own order.
+                start_new_session=True,
             )
+        atexit.register(self.kill)
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """Its process id."""
         return self._process.pid
 
-    def check_alive(self) -> None:
-        """Raises TestkitError, with the end of the log, when the process has ended."""
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """What it has written."""
+        return self.log_file.read_text("utf-8", errors="replace")
+
+    def tail(self, lines: int = TAIL_LINES) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.splitlines()[-lines:])
+
+    def check(self) -> None:
+        """Make sure that it still runs.
+
+        Raises:
+            ProcessError: it has ended.
+        """
         code = self._process.poll()
         if code is not None:
-            raise TestkitError(f"`fusionlog {' '.join(self.arguments)}` ended with exit code {code}:\n{self._tail()}")
+            raise ProcessError(f"`{self.name}` must go on, got exit code {code}", self.tail())
 
-    def finish(self, timeout_seconds: float) -> None:
-        """Wait until it ends by itself with exit code 0, else raise TestkitError."""
+    def wait_until(
+        self,
+        met: Callable[[], T],
+        what: str,
+        seconds: float = WAIT_SECONDS,
+        tick: Callable[[], None] = lambda: None,
+    ) -> T:
+        """Wait for a condition while it runs, and return what the condition returned; `tick` is called meanwhile.
+
+        Raises:
+            ProcessError: it ended, or the condition did not come true in time.
+        """
+
+        def watched() -> T:
+            self.check()
+            tick()
+            return met()
+
         try:
-            code = self._process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired as error:
-            self.kill()
-            name = " ".join(self.arguments)
-            raise TestkitError(f"`fusionlog {name}` must end in {timeout_seconds:.0f} s:\n{self._tail()}") from error
+            return wait_until(watched, what, seconds)
+        except ProcessError:
+            raise
+        except TestkitError as error:
+            raise ProcessError(str(error), self.tail()) from error
+
+    def wait_for_log(self, text: str, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until something stands in its log, also when it has ended since.
+
+        Raises:
+            ProcessError: it ended without, or did not write it in time.
+        """
+
+        def found() -> bool:
+            ended = not self.running
+            if text in self.log:
+                return True
+            if ended:
+                self.check()
+            return False
+
+        try:
+            wait_until(found, f"log line {text!r} of `{self.name}`", seconds)
+        except ProcessError:
+            raise
+        except TestkitError as error:
+            raise ProcessError(str(error), self.tail()) from error
+
+    def wait(self, seconds: float = WAIT_SECONDS, tick: Callable[[], None] = lambda: None) -> int:
+        """Wait until it ends by itself; its exit code. `tick` is called meanwhile.
+
+        Raises:
+            ProcessError: it did not end in time.
+        """
+        deadline = time.monotonic() + seconds
+        while (code := self._process.poll()) is None:
+            if time.monotonic() > deadline:
+                raise ProcessError(f"`{self.name}` must end within {seconds:.0f} s, got no end", self.tail())
+            tick()
+            time.sleep(POLL_SECONDS)
+        return code
+
+    def finish(self, seconds: float, tick: Callable[[], None] = lambda: None) -> None:
+        """Wait until it ends by itself with exit code 0.
+
+        Raises:
+            ProcessError: it failed, or did not end in time.
+        """
+        code = self.wait(seconds, tick)
         if code != 0:
-            self.check_alive()
+            raise ProcessError(f"`{self.name}` must end with exit code 0, got {code}", self.tail())
 
     def kill(self) -> None:
         """SIGKILL, as a lost node would."""
-        if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.wait()
+        atexit.unregister(self.kill)
 
-    def stop(self) -> int:
-        """SIGTERM and wait; the exit code.
+    def pause(self) -> None:
+        """SIGSTOP: it stands still and does not know it."""
+        self._signal(signal.SIGSTOP)
+        self._paused = True
 
-        Raises:
-            TestkitError: it does not end in time; it is killed then.
-        """
-        if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGTERM)
+    def resume(self) -> None:
+        """SIGCONT, after `pause`."""
+        self._signal(signal.SIGCONT)
+        self._paused = False
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM, without waiting for the end."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self, first: signal.Signals | None = None) -> int:
+        """Ask it to stop, wait, and kill it when it does not; its exit code."""
+        self._signal(first or self._stop_signal)
+        if self._paused:
+            self.resume()  # a process that stands still takes no signal but SIGKILL
         try:
-            return self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired as error:
+            return self._process.wait(self._stop_seconds)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+        finally:
             self.kill()
-            raise TestkitError(f"the agent must end within {STOP_SECONDS:.0f} s of SIGTERM:\n{self._tail()}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -84,30 +204,54 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process.poll() is None:  # let the trainer end its Ray first
-            os.kill(self._process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(LEAVE_SECONDS)
-        self.kill()
+        self.stop()
 
-    def _tail(self) -> str:
-        return self._log_file.read_text(errors="replace")[-TAIL_CHARACTERS:]
+    def _signal(self, name: signal.Signals) -> None:
+        if self.running:
+            os.kill(self._process.pid, name)
+
+
+def fusionlog_command(*arguments: str) -> list[str]:
+    """The command of `fusionlog <arguments>`."""
+    return [sys.executable, "-m", "fusionlog", *arguments]
+
+
+def fusionlog_process(arguments: Sequence[str], log_file: Path, **options: signal.Signals) -> ManagedProcess:
+    """`fusionlog <arguments>` as a managed process."""
+    name = f"fusionlog {' '.join(arguments)}"
+    return ManagedProcess(fusionlog_command(*arguments), log_file, name=name, environment=import_path(), **options)
+
+
+def import_path() -> dict[str, str]:
+    """The variable that makes a child import the packages that this process imports."""
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def wait_until(met: Callable[[], T], what: str, seconds: float = WAIT_SECONDS) -> T:
+    """Wait for a condition, and return what it returned.
+
+    Raises:
+        TestkitError: it did not come true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not (found := met()):
+        if time.monotonic() > deadline:
+            raise TestkitError(f"{what} must come true within {seconds:.0f} s, it did not")
+        time.sleep(POLL_SECONDS)
+    return found
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without settings of the person who runs the benchmark, which must not leak into the run."""
+    """This process's environment without fusionlog's settings: those of its user must not reach what it starts."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FUSIONLOG_")}
 
 
-def wait_until(met: Callable[[], bool], timeout_seconds: float, what: str, program: Program) -> None:
-    """Wait for a condition while a program runs.
+def _signal_when_orphaned(name: signal.Signals) -> list[str]:
+    """A prefix that makes the kernel signal the child when this process is killed, so that none is left behind.
 
-    Raises:
-        TestkitError: the program ended, or the time is over.
+    The kernel watches the thread that started the child, so the prefix is left out anywhere but on the main thread.
     """
-    deadline = time.monotonic() + timeout_seconds
-    while not met():
-        program.check_alive()
-        if time.monotonic() > deadline:
-            raise TestkitError(f"{what} did not come true within {timeout_seconds:.0f} s")
-        time.sleep(POLL_SECONDS)
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or threading.current_thread() is not threading.main_thread():
+        return []
+    return [setpriv, "--pdeathsig", name.name.removeprefix("SIG"), "--"]

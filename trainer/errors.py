@@ -2,8 +2,7 @@
 
 TrainerError
 ├── SourceError         a source or target cannot be read, or holds nothing to learn from
-├── LabellerError       a labeller is set up wrongly or cannot be reached at all
-└── PublishError        the model is trained but not (wholly) published; the old one still serves
+└── LabellerError       a labeller is set up wrongly or cannot be reached at all
 """
 
 
@@ -17,7 +16,3 @@ class SourceError(TrainerError):
 
 class LabellerError(TrainerError):
     """A labeller is set up wrongly or cannot be reached at all."""
-
-
-class PublishError(TrainerError):
-    """The model is trained but not wholly published; the model that serves stays."""

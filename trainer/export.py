@@ -15,8 +15,9 @@ from detector.parsing.templates import Template
 from trainer.context import TrainingContext
 from trainer.data.signatures import Corpus, Runs
 from trainer.learning.distillation import Distilled
+from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.learning.training import State
+from trainer.learning.training import State, served_shape
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -35,7 +36,6 @@ class TrainedModel:
         routing: of every target signature.
         labeller: name of the labeller.
         metrics: figures of the manifest.
-        transfer_readiness: see `trainer.learning.evaluation`; None where it is unknown.
     """
 
     state: State
@@ -43,14 +43,13 @@ class TrainedModel:
     similarities: Mapping[str, EventSimilarity]
     routing: Routing
     labeller: str
-    metrics: Mapping[str, float]
-    transfer_readiness: float | None
+    metrics: TrainingMetrics
 
 
 def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
     source, target = context.source, context.target
-    network = SmallModel(context.embedder.dim, context.hidden, "unbounded")
+    network = SmallModel(served_shape(context.embedder.dim, context.hidden))
     network.load_state_dict({name: torch.tensor(value) for name, value in model.state.items()})
     infos = template_infos(context.templates, target, model.similarities)
     known = {info.id for info in infos}
@@ -61,15 +60,14 @@ def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes
         embedder=context.embedder,
         network=network.eval(),
         labeller=model.labeller,
-        # The data's own time, so that a repeated run gives the same bytes.
+        # Time of the data, so that a repeated run gives the same bytes.
         created_ms=target.last_time_ms,
         golden_runs=golden_runs(target, model.distilled.logits, known),
         general_cosine=float(min(1.0, max(0.0, model.routing.tau))),
-        temperature=model.distilled.calibration.temperature,
-        bias=model.distilled.calibration.bias,
+        calibration=model.distilled.calibration,
         source_system=source.system,
-        metrics={name: float(value) for name, value in sorted(model.metrics.items()) if np.isfinite(value)},
-        transfer_readiness=model.transfer_readiness,
+        metrics=dict(sorted(model.metrics.flat().items())),
+        transfer_readiness=model.metrics.transfer_readiness,
         lineage=Lineage(
             source_offsets=dict(source.offset_ranges),
             target_offsets=dict(target.offset_ranges),

@@ -1,4 +1,4 @@
-"""The recipe: one training run, top to bottom.
+"""The recipe: one training run, top to bottom (docs/method.md).
 
 Set up: read both systems and embed their events. Learn: route, meta-learn on the source, label and distil in rounds,
 calibrate. Export: pack, write, publish. Nothing is published before everything else is done, so Ctrl-C at any line
@@ -13,6 +13,7 @@ from time import monotonic
 import numpy as np
 import structlog
 
+from broker.registry.publish import check_publishable, publish
 from detector.artifact.folder import write_folder
 from schemas.chunks import sha256_of
 from trainer.context import TrainingContext
@@ -27,13 +28,12 @@ from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.source_prior import source_prior
-from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
+from trainer.learning.distillation import Distillation, DistillationSettings
 from trainer.learning.encoding import make_embedder
-from trainer.learning.evaluation import alert_rate
+from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
-from trainer.publish import check_publishable, publish
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
 from trainer.workers.local import Workers
@@ -57,6 +57,7 @@ def train(
 
     Raises:
         SettingsError: a file that the settings name is absent.
+        PublishError: the model is trained but not published.
         TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
     """
     began = monotonic()
@@ -71,7 +72,7 @@ def train(
             model, counts = _learn(settings, context, workers, ledger, progress)
             progress.stage("pack")
             files = pack_model(context, model)
-            ledger.learned(sha256_of(files["manifest.json"]), int(model.metrics["answers"]))
+            ledger.learned(sha256_of(files["manifest.json"]), model.metrics.answers)
             index_name = workers.similarity.index_name()
         finally:
             workers.close()
@@ -81,7 +82,6 @@ def train(
         sha256=sha256_of(files["manifest.json"]),
         labeller=model.labeller,
         metrics=model.metrics,
-        transfer_readiness=model.transfer_readiness,
         counts=counts,
         seconds=0.0,
         retrieval=index_name,
@@ -99,7 +99,7 @@ def _set_up(settings: TrainerSettings, progress: Progress) -> TrainingContext:
     source_stream, target_stream = open_source(settings), open_target(settings)
     if settings.publish:
         progress.stage("check that models can be published")
-        check_publishable(settings)
+        check_publishable(settings.kafka, settings.topics, settings.store)
     learned = read_learned_templates(settings)
     source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
     target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress, learned)
@@ -159,13 +159,7 @@ def _learn(
     ).run()
     _check_answered(collector)
 
-    probabilities = distilled.calibration.probabilities(distilled.logits)
-    windows = np.array([signature.windows for signature in target.signatures], np.float64)
-    metrics = distilled.metrics | {
-        "alert_rate": alert_rate(probabilities, windows),
-        "meta_domain_accuracy": meta.domain_accuracy,
-        **{f"router_{name}": value for name, value in routing.statistics.items()},
-    }
+    metrics = replace(distilled.metrics, meta_domain_accuracy=meta.domain_accuracy)
     counts = {
         "source_lines": source.lines,
         "target_lines": target.lines,
@@ -177,8 +171,8 @@ def _learn(
         "answers_asked": collector.asked,
         "answers_remembered": collector.remembered,
     }
-    state, labeller = workers.learner.state(), collector.labeller
-    return TrainedModel(state, distilled, similarities, routing, labeller, metrics, _readiness(distilled)), counts
+    state = workers.learner.state()
+    return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics), counts
 
 
 def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], report: TrainingReport, progress: Progress) -> int:
@@ -188,7 +182,16 @@ def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], report: Trai
     if not settings.publish:
         return 0
     progress.stage("publish")
-    version, _ = publish(settings, files, report)
+    version, _ = publish(
+        settings.kafka,
+        settings.topics,
+        settings.store,
+        files,
+        system=report.system,
+        labeller=report.labeller,
+        metrics=report.metrics.flat(),
+        promote=settings.promote,
+    )
     return version
 
 
@@ -202,14 +205,8 @@ def _check_answered(collector: AnswerCollector) -> None:
         )
 
 
-def _readiness(distilled: Distilled) -> float | None:
-    # Agreement on normal windows alone does not show that anomalies are found.
-    both_classes = distilled.readiness.count and distilled.metrics["anomalous_answers"]
-    return distilled.readiness.value if both_classes else None
-
-
-def _warnings(metrics: Mapping[str, float], groups: int) -> tuple[str, ...]:
-    if metrics["anomalous_answers"]:
+def _warnings(metrics: TrainingMetrics, groups: int) -> tuple[str, ...]:
+    if metrics.anomalous_answers:
         return ()
     warning = (
         f"the labeller found no anomaly among {groups} distinct windows, so the model knows faults from the source "

@@ -1,8 +1,11 @@
-"""What a training run came to."""
+"""The result of a training run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from trainer.learning.evaluation import TrainingMetrics
 
 
 @dataclass(frozen=True)
@@ -13,24 +16,28 @@ class TrainingReport:
         system: the target.
         version: number on the models topic; 0 when the model was not published.
         sha256: the artifact's id.
-        labeller: who labelled.
-        metrics: figures of the manifest.
-        transfer_readiness: see `trainer.learning.evaluation`; None where the audit had nothing general.
+        labeller: name of the labeller.
+        metrics: figures for manifest and model pointer, too.
         counts: lines, windows, signatures, templates, answers.
         seconds: wall time.
         retrieval: `milvus`, or `exact` where Milvus could not be used.
         warnings: what the operator should know before trusting the model.
-        out: folder with the artifact, if one was asked for.
+        out: folder with the artifact, where one was requested.
     """
 
     system: str
     version: int
     sha256: str
     labeller: str
-    metrics: Mapping[str, float]
-    transfer_readiness: float | None
+    metrics: TrainingMetrics
     counts: Mapping[str, int]
     seconds: float
     retrieval: str
     out: Path | None = None
     warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything by name, as `fusionlog train --json` prints it: metrics flat, by the manifest's names."""
+        fields = asdict(self)
+        fields["metrics"] = self.metrics.flat()
+        return fields | {"transfer_readiness": self.metrics.transfer_readiness}

@@ -1,14 +1,13 @@
-"""What scores windows: a model, or the baseline that stands in before the first one."""
+"""What scores windows: a model, or the baseline that serves before the first model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from detector.model.baseline import NoveltyBaseline
 from detector.model.detection_model import DetectionModel
 from detector.model.explain import Contribution, explain
 from detector.model.scoring import Runs, Scorer
-from detector.parsing.templates import TemplateMatcher
 from schemas.alert import ModelReference, NearestSourceEvent
 
 TOP_TEMPLATES = 5
@@ -48,7 +47,6 @@ class Serving(Protocol):
 
     reference: ModelReference
     threshold: float
-    matcher: TemplateMatcher
 
     def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdict of each window; `texts` has the text of every event id that the model may lack."""
@@ -59,7 +57,7 @@ class ModelServing:
     """A verified model.
 
     Raises:
-        RuntimeError: the device is not there.
+        RuntimeError: the device is absent.
     """
 
     def __init__(self, model: DetectionModel, device: str = "cpu") -> None:
@@ -89,15 +87,14 @@ class ModelServing:
         )
 
 
-@dataclass
 class BaselineServing:
-    """The declared fallback before a first model: new templates and unheard-of lengths. Version 0."""
+    """The declared fallback before a first model: new templates and unusual lengths. Version 0.
 
-    system: str
-    baseline: NoveltyBaseline = field(default_factory=NoveltyBaseline)
-    matcher: TemplateMatcher = field(default_factory=lambda: TemplateMatcher(()))
+    Each partition has a baseline of its own, so that its scores depend on that partition's windows alone.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, baseline: NoveltyBaseline | None = None) -> None:
+        self.baseline = baseline or NoveltyBaseline()
         self.threshold = self.baseline.threshold
         self.reference = ModelReference(name="baseline", version=0, sha256="", labeller=self.baseline.labeller)
 

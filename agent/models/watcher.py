@@ -1,39 +1,39 @@
-"""Watches the models topic, loads and verifies what it points to; a refused model changes nothing."""
+"""Watches the models topic, loads and verifies the models it names; a refused model changes nothing."""
 
 import asyncio
 import contextlib
 import os
 import socket
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from confluent_kafka import Message
 
 from agent.metrics import Metrics
 from agent.models.serving import ModelServing
-from agent.runtime.producer import Outgoing, Sink
 from agent.settings import AgentSettings
-from broker.errors import BrokerError
-from broker.registry.blob_stores import load_artifact
+from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
+from broker.registry.artifacts import load_artifact, open_store
+from broker.registry.blob_stores import BlobStore
 from broker.registry.records import Registry
-from broker.registry.stores import open_store
+from broker.topic_reader import EARLIEST, TopicReader
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch
+from detector.input.redact import redact
 from detector.system import SystemSpec
-from schemas.codec import encode
 from schemas.errors import RecordError
 from schemas.model_record import ModelPointer, ModelStatus
 
-POLL_MS = 1_000
-RETRY_SECONDS = 10.0
-READ_SECONDS = 60.0
+POLL_SECONDS = 1.0
 MESSAGE_CHARACTERS = 500
 
 Swap = Callable[[str, ModelServing], Awaitable[None]]
+"""Puts a model into service for a system."""
+Report = Callable[[ModelStatus], object]
+"""Writes a status record; returns at once."""
+OpenStore = Callable[[str], BlobStore]
+"""The artifact store of a URL."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,31 @@ class ModelWatcher:
 
     Args:
         settings: of the agent.
-        sink: where status records go.
+        report: writes what became of each model.
         metrics: of the agent.
         swap: puts a verified model into service between two batches.
+        open_artifacts: opens artifact stores; left out, those that the settings can reach.
+        timeouts, clock: of the agent.
     """
 
-    def __init__(self, settings: AgentSettings, sink: Sink, metrics: Metrics, swap: Swap) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        report: Report,
+        metrics: Metrics,
+        swap: Swap,
+        *,
+        open_artifacts: OpenStore | None = None,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._settings = settings
-        self._sink = sink
+        self._send_status = report
         self._metrics = metrics
         self._swap = swap
+        self._open_artifacts = open_artifacts or (lambda url: open_store(url, settings.kafka, settings.topics))
+        self._timeouts = timeouts
+        self._clock = clock
         self._specs = {system.spec.name: system.spec for system in settings.systems}
         self._registry = Registry()
         self._wanted: dict[str, _Wanted] = {}
@@ -72,19 +87,19 @@ class ModelWatcher:
         self._log = structlog.get_logger(__name__)
 
     async def start(self) -> None:
-        """Read the models topic to its end, load what it names, then wait for first models as long as told.
+        """Read the models topic to its end, load what it names, then wait for first models (`wait_seconds`).
 
         Raises:
-            BrokerError: the topic is not there or the broker does not answer.
+            BrokerError: the topic is absent or the broker does not answer.
         """
-        consumer = await self._connected()
+        reader = self._reader()
         try:
-            await asyncio.wait_for(self._read_to_end(consumer), READ_SECONDS)
-        except (KafkaError, TimeoutError) as error:
-            await consumer.stop()
-            raise BrokerError(f"topic {self._settings.topics.models!r} must be readable, got {error!r}") from error
+            self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
+        except BaseException:
+            await _close(reader)
+            raise
         await self._load_wanted()
-        self._task = asyncio.create_task(self._watch(consumer))
+        self._task = asyncio.create_task(self._watch(reader))
         await self._wait_for_first()
 
     async def stop(self) -> None:
@@ -96,67 +111,46 @@ class ModelWatcher:
     def observe(self) -> None:
         """Bring `model_age_seconds` up to date."""
         for system, pointer in self._served.items():
-            self._metrics.model_age.labels(system).set(max(0.0, time.time() - pointer.created_ms / 1000))
+            self._metrics.model_age.labels(system).set(max(0.0, (self._clock.wall_ms() - pointer.created_ms) / 1000))
 
     async def _wait_for_first(self) -> None:
-        deadline = time.monotonic() + self._settings.model.wait_seconds
-        while len(self._served) < len(self._specs) and time.monotonic() < deadline:
+        deadline = self._clock.monotonic() + self._settings.model.wait_seconds
+        while len(self._served) < len(self._specs) and self._clock.monotonic() < deadline:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - self._clock.monotonic()))
             self._changed.clear()
         for system in sorted(self._specs.keys() - self._served.keys()):
             self._log.warning("no model yet: the baseline serves, and its alerts say so", system=system)
 
-    async def _connected(self) -> Any:
-        topic = self._settings.topics.models
-        consumer = AIOKafkaConsumer(
-            **self._settings.kafka.aiokafka(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-        )
+    def _reader(self) -> TopicReader:
+        return TopicReader(self._settings.kafka, self._settings.topics.models)
+
+    async def _watch(self, reader: TopicReader | None) -> None:
         try:
-            await consumer.start()
-            partitions = await _partitions(consumer, topic)
-            consumer.assign([TopicPartition(topic, number) for number in partitions])
-            await consumer.seek_to_beginning()
-        except (KafkaError, OSError, BrokerError) as error:
-            await consumer.stop()
-            raise BrokerError(f"topic {topic!r} must be readable, got {error}") from error
-        return consumer
-
-    async def _read_to_end(self, consumer: Any) -> None:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        while [place for place, end in ends.items() if await consumer.position(place) < end]:
-            self._fold(await consumer.getmany(timeout_ms=POLL_MS))
-
-    async def _watch(self, consumer: Any) -> None:
-        while True:
-            try:
-                if consumer is None:
-                    consumer = await self._connected()
-                self._fold(await consumer.getmany(timeout_ms=POLL_MS))
-                await self._load_wanted()
-            except asyncio.CancelledError:
-                if consumer is not None:
-                    await consumer.stop()
-                raise
-            except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
-                self._log.warning("models topic cannot be read, trying again", error=str(error))
-                if consumer is not None:
-                    with contextlib.suppress(Exception):
-                        await consumer.stop()
-                consumer = None
-                await asyncio.sleep(RETRY_SECONDS)
-
-    def _fold(self, found: dict[Any, list[Any]]) -> None:
-        changed: set[str] = set()
-        for records in found.values():
-            for record in records:
+            while True:
                 try:
-                    changed.add(self._registry.add(record.key, record.value) or "")
-                except RecordError as error:
-                    self._log.warning("model record ignored", offset=record.offset, error=str(error))
+                    if reader is None:
+                        reader = self._reader()
+                        self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
+                    self._fold(await asyncio.to_thread(reader.poll, POLL_SECONDS))
+                    await self._load_wanted()
+                except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
+                    self._log.warning("models topic cannot be read, trying again", error=str(error))
+                    if reader is not None:
+                        await _close(reader)
+                    reader = None
+                    await asyncio.sleep(self._timeouts.model_retry_seconds)
+        finally:
+            if reader is not None:
+                await _close(reader)
+
+    def _fold(self, records: Sequence[Message]) -> None:
+        changed: set[str] = set()
+        for record in records:
+            try:
+                changed.add(self._registry.add(record.key(), record.value()) or "")
+            except RecordError as error:
+                self._log.warning("model record ignored", offset=record.offset(), error=str(error))
         for system in changed & self._specs.keys():
             model = self._settings.model
             pointer = (
@@ -167,7 +161,7 @@ class ModelWatcher:
             if pointer is None or pointer == self._served.get(system):
                 self._wanted.pop(system, None)
                 continue
-            # An alias that is moved there once more asks for another try: what refused it may have been mended.
+            # An alias that is moved there again asks for another try: the cause of the refusal may be gone.
             moved = self._registry.aliases.get((system, model.alias)) if model.version is None else None
             epoch = pointer.epoch if moved is None else moved.epoch
             if (epoch, pointer.sha256) == self._tried.get(system):
@@ -177,7 +171,7 @@ class ModelWatcher:
 
     async def _load_wanted(self) -> None:
         for system, wanted in list(self._wanted.items()):
-            if wanted.at <= time.monotonic():
+            if wanted.at <= self._clock.monotonic():
                 del self._wanted[system]
                 await self._load(system, wanted)
 
@@ -188,9 +182,9 @@ class ModelWatcher:
         except ArtifactError as error:
             self._tried[system] = wanted.epoch, pointer.sha256
             self._report(pointer, "refused", str(error))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a model, the old one serves on
-            # The store, or the device is full: nothing that was found out about the model, so it may pass.
-            self._wanted[system] = replace(wanted, at=time.monotonic() + RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a model, the old one goes on serving
+            # The store is unreachable or the device is full: that says nothing about the model and may pass.
+            self._wanted[system] = replace(wanted, at=self._clock.monotonic() + self._timeouts.model_retry_seconds)
             self._report(pointer, "unavailable", str(error) or type(error).__name__)
         else:
             await self._swap(system, serving)
@@ -204,11 +198,11 @@ class ModelWatcher:
         """Load and check a model; runs in a thread.
 
         Raises:
-            StoreError: its content is not to be had now.
+            StoreError: its content cannot be read now.
             ArtifactError: it is refused.
         """
         settings = self._settings
-        store = open_store(pointer.store, settings.kafka, settings.topics)
+        store = self._open_artifacts(pointer.store)
         files = load_artifact(store, pointer.sha256, settings.model.max_bytes)
         try:
             model = unpack(files, pointer.sha256, settings.model.max_bytes, version=pointer.version)
@@ -246,23 +240,24 @@ class ModelWatcher:
             sha256=pointer.sha256,
             worker=self._worker,
             result=result,
-            message=message[:MESSAGE_CHARACTERS],
-            time_ms=time.time_ns() // 1_000_000,
+            message=redact(message)[:MESSAGE_CHARACTERS],
+            time_ms=self._clock.wall_ms(),
         )
-        self._sink.send(
-            [Outgoing(self._settings.topics.models_status, f"{pointer.system}/{self._worker}".encode(), encode(status))]
-        )
+        self._send_status(status)
 
 
-async def _partitions(consumer: Any, topic: str) -> set[int]:
-    """Partitions of a topic that no subscription has asked the cluster for yet.
+def _read_to_end(reader: TopicReader, timeout_seconds: float) -> list[Message]:
+    """Every record that the topic holds now; the reader goes on behind them.
 
     Raises:
-        BrokerError: there is no such topic.
+        BrokerError: the topic is absent or the broker does not answer.
     """
-    consumer._client.add_topic(topic)  # noqa: SLF001 - aiokafka has no public way before assign()
-    await consumer._client.force_metadata_update()  # noqa: SLF001
-    partitions: set[int] | None = consumer.partitions_for_topic(topic)
-    if not partitions:
-        raise BrokerError(f"topic {topic!r} must exist, got none: create it with `fusionlog topics create`")
-    return partitions
+    marks = reader.watermarks()
+    ends = {number: end for number, (first, end) in marks.items() if end > first}
+    reader.start(dict.fromkeys(marks, EARLIEST))
+    return list(reader.read_to(ends, timeout_seconds))
+
+
+async def _close(reader: TopicReader) -> None:
+    """Close a reader that a thread may still be reading from."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, reader.close))

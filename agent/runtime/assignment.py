@@ -1,56 +1,67 @@
-"""One assigned raw partition: its pipeline, run by the worker thread, and what it still owes to the broker."""
+"""One assigned raw partition: its stage, run by the worker thread, and its output that is not yet acknowledged."""
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from agent.errors import BatchLost, PositionLost
 from agent.metrics import Metrics
-from agent.runtime.producer import Outgoing, Sink, encode_output
+from agent.runtime.batch import Batch, FetchProgress
+from agent.runtime.outgoing import Outgoing, encode_output
 from agent.runtime.snapshot_store import Stored
-from agent.runtime.transport import Batch, Fetched
-from agent.stages.detect import Output, PartitionPipeline
+from agent.stages.stage import Output, Stage, write_snapshot
+from agent.timeouts import Clock
 from schemas.topics import Topics
 
 Run = Callable[..., Awaitable[Any]]
 """Runs a function in the one worker thread; calls are made one after the other."""
 
 
-class Partition:
+class Sender(Protocol):
+    """Writes records."""
+
+    def send(self, records: Sequence[Outgoing]) -> asyncio.Task[list[Any]]:
+        """Start to write; the task ends with the records' places once all are acknowledged."""
+        ...
+
+
+class AssignedPartition:
     """State of a partition between its assignment and its revocation.
 
     Methods whose names begin with `_work` run in the worker thread, all others on the event loop.
 
     Args:
         name: (topic, partition).
-        pipeline: cuts and scores its lines.
+        stage: turns its records into output.
         epoch: of the seek to its position; batches of another are ignored.
         stored: the snapshot that its committed position names; None for a fresh partition.
         run: the worker thread.
         sink, topics: where output goes.
         metrics: of the agent.
+        clock: of the agent.
     """
 
     def __init__(
         self,
         name: Any,
-        pipeline: PartitionPipeline,
+        stage: Stage,
         *,
         epoch: int,
         stored: Stored | None,
         run: Run,
-        sink: Sink,
+        sink: Sender,
         topics: Topics,
         metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self.name = name
-        self.pipeline = pipeline
+        self.stage = stage
         self.stored = stored
-        self.garbage: list[bytes] = []
+        self.unnamed_keys: list[bytes] = []
+        """Keys of snapshots that were written and are not named by a commit."""
         self.alive = True
-        self.arrived_at = time.monotonic()
+        self.arrived_at = clock.monotonic()
         self.newest_record_ms: int | None = None
         self._epoch = epoch
         self._serial = 0
@@ -60,6 +71,7 @@ class Partition:
         self._sink = sink
         self._topics = topics
         self._metrics = metrics
+        self._clock = clock
         self._ready: deque[list[Outgoing]] = deque()
         self._unacknowledged: set[asyncio.Task[Any]] = set()
 
@@ -73,16 +85,35 @@ class Partition:
         """The last batch that was processed."""
         return self._serial
 
+    def lag(self, fetched: FetchProgress) -> int:
+        """Offsets to be processed; 0 when all that was fetched is processed and the fetch is at the end."""
+        if fetched.serial == self._serial and fetched.position is not None:
+            return fetched.lag(fetched.position)
+        return fetched.lag(self.stage.position)
+
+    def silent(self, fetched: FetchProgress) -> bool:
+        """Whether windows may be closed by the clock: all is read and processed, and nothing came for long enough."""
+        seconds = self.stage.idle_seconds
+        return (
+            seconds is not None
+            and self.stage.open_windows > 0
+            and fetched.serial == self._serial
+            and fetched.position is not None
+            and fetched.end is not None
+            and fetched.position >= fetched.end
+            and self._clock.monotonic() - self.arrived_at >= seconds
+        )
+
     async def take(self, batch: Batch) -> None:
-        """Process a batch and begin to send what comes of it.
+        """Process a batch and begin to send its output.
 
         Raises:
             BatchLost: a batch before it did not arrive.
-            PositionLost: it begins before the position, which within an epoch only a log that was replaced can do.
+            PositionLost: it begins before the position, which within an epoch happens only when a log was replaced.
         """
         if not self.alive or batch.epoch != self._epoch:
             return
-        self.arrived_at = time.monotonic()
+        self.arrived_at = self._clock.monotonic()
         await self._run(self._work_batch, batch)
         self.send_ready()
 
@@ -91,8 +122,8 @@ class Partition:
         await self._run(self._work_close_idle)
         self.send_ready()
 
-    async def capture(self, fetched: Fetched | None) -> tuple[int, bytes, int]:
-        """Position, snapshot and number of changes at one moment; `acknowledged` then covers all that came before it.
+    async def capture(self, fetched: FetchProgress | None) -> tuple[int, bytes, int]:
+        """Position, snapshot and number of changes at one moment; `acknowledged` then covers all output before it.
 
         Args:
             fetched: how far the partition was fetched; where all of it is processed, the position follows, so that
@@ -112,9 +143,9 @@ class Partition:
     def checkpointed(self, stored: Stored, changes: int) -> list[bytes]:
         """Note a checkpoint; the keys of the snapshots that it superseded."""
         kept = set(stored.keys)
-        superseded = [key for key in self.garbage if key not in kept]
+        superseded = [key for key in self.unnamed_keys if key not in kept]
         superseded += () if self.stored is None else self.stored.keys
-        self.garbage = []
+        self.unnamed_keys = []
         self.stored = stored
         self._checkpointed = changes
         return superseded
@@ -138,48 +169,31 @@ class Partition:
                 f"batch {self._serial + 1} of {self.name} must come next, got {batch.serial}: "
                 "the agent starts again from its checkpoint"
             )
-        if batch.records[0].offset < self.pipeline.position:
+        if batch.records[0].offset < self.stage.position:
             raise PositionLost(
-                f"next record of {self.name.topic}/{self.name.partition} must be at {self.pipeline.position} or later, "
+                f"next record of {self.name.topic}/{self.name.partition} must be at {self.stage.position} or later, "
                 f"got {batch.records[0].offset}: was the topic recreated? The agent starts again from its checkpoint"
             )
-        output = self.pipeline.process(batch.records)
+        output = self.stage.process(batch.records)
         self._serial = batch.serial
         self._keep(output)
-        self._measure(batch, output)
+        stamp_ms = self.newest_record_ms = batch.records[-1].timestamp
+        if stamp_ms is not None and stamp_ms > 0:
+            age = max(0.0, (self._clock.wall_ms() - stamp_ms) / 1000)
+            self._metrics.end_to_end_latency.labels(self.stage.system).observe(age)
 
     def _work_close_idle(self) -> None:
         if self.alive:
-            self._keep(self.pipeline.close_idle())
+            self._keep(self.stage.close_idle())
 
-    def _work_capture(self, fetched: Fetched | None) -> tuple[int, bytes, int]:
+    def _work_capture(self, fetched: FetchProgress | None) -> tuple[int, bytes, int]:
         if fetched is not None and fetched.position is not None and fetched.serial == self._serial:
-            self.pipeline.position = max(self.pipeline.position, fetched.position)
-        return self.pipeline.position, self.pipeline.snapshot(), self._changes
+            self.stage.position = max(self.stage.position, fetched.position)
+        return self.stage.position, write_snapshot(self.stage), self._changes
 
     def _keep(self, output: Output) -> None:
         records = encode_output(output, self._topics)
         if records:
             self._ready.append(records)
         self._changes += 1
-        metrics, system = self._metrics, self.pipeline.system.spec.name
-        for rejected in output.rejected:
-            reason = rejected.letter.reason
-            metrics.records_failed.labels(system, "decode", reason).inc()
-            metrics.dlq_records.labels(system, reason).inc()
-        metrics.late_lines.labels(system).inc(len(output.late))
-        metrics.templates_created.labels(system).inc(len(output.templates))
-        for closed_by, count in output.closed_by.items():
-            metrics.windows_closed.labels(system, closed_by).inc(count)
-        for alert in output.alerts:
-            metrics.anomalies.labels(system, alert.data.severity_text, alert.data.reason[0]).inc()
-
-    def _measure(self, batch: Batch, output: Output) -> None:
-        metrics, system = self._metrics, self.pipeline.system.spec.name
-        metrics.records_consumed.labels(system).inc(output.lines)
-        metrics.parse_latency.labels(system).observe(output.parse_seconds)
-        if output.score_seconds:
-            metrics.score_latency.labels(system).observe(output.score_seconds)
-        stamp_ms = self.newest_record_ms = batch.records[-1].timestamp
-        if stamp_ms is not None and stamp_ms > 0:
-            metrics.end_to_end_latency.labels(system).observe(max(0.0, time.time() - stamp_ms / 1000))
+        self._metrics.add(self.stage.system, output.counts, output.seconds)

@@ -1,14 +1,18 @@
-"""Position, window state and acknowledged output move together (design `streaming.md`, Checkpoints).
+"""Position, state and acknowledged output of the assigned partitions move together.
 
-A checkpoint of a partition: take position and snapshot at one moment; wait until all output made before it is
-acknowledged; write the snapshot to the state topic; commit the position, with metadata that names the snapshot, under
-the group generation that the partition was assigned in; tombstone what is superseded. A restart reads the committed
-position and its metadata, loads the snapshot it names and seeks.
+A checkpoint of a partition, step by step:
+
+1. Take the stage's position and snapshot at one moment.
+2. Wait until all output made before that moment is acknowledged.
+3. Write the snapshot to the state topic, and wait until it is acknowledged.
+4. Commit the position, with metadata that names the snapshot, under the group's generation at the assignment.
+5. Tombstone the snapshots that this one supersedes.
+
+Whatever fails leaves the committed position, and the snapshot that it names, as they were. A restart reads the
+committed position with its metadata, loads the snapshot that it names, and seeks.
 """
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,29 +20,24 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from agent.errors import AgentError, LostState, SnapshotTooLarge
+from agent.errors import AgentError, LostState, SnapshotTooLarge, StaleGeneration
 from agent.metrics import Metrics
-from agent.runtime.assignment import Partition, Run
-from agent.runtime.producer import Sink
-from agent.runtime.snapshot_store import SnapshotStore, Stored
-from agent.runtime.transport import BatchThread, Fetched, Place, StaleGeneration
+from agent.runtime.assignment import AssignedPartition, Run, Sender
+from agent.runtime.batch import CommittedPosition, FetchProgress, GroupConsumer
+from agent.runtime.snapshot_store import Snapshots, Stored
 from agent.settings import AgentSettings
-from agent.stages.detect import PartitionPipeline, SystemPipeline
+from agent.stages.stage import Stage, StageFactory, restore_snapshot
+from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
 from detector.errors import SnapshotError
 from schemas.errors import RecordError
 from schemas.snapshot import SnapshotName
 
-ACKNOWLEDGE_SECONDS = 30.0
-WRITE_SECONDS = 60.0
-COMMIT_SECONDS = 30.0
-RESTORE_SECONDS = 300.0
-PROGRESS_SECONDS = 20.0  # asks the consumer's own loop, no broker
 RESTORES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    partition: Partition
+    partition: AssignedPartition
     position: int
     changes: int
     stored: Stored
@@ -49,75 +48,82 @@ class Checkpointer:
 
     Args:
         settings: of the agent.
-        systems: raw topic → pipeline of its system.
+        stages: raw topic → what makes the stage of one of its partitions.
         store: of the snapshots.
         sink: of the output.
         metrics: of the agent.
         run: the worker thread.
+        timeouts, clock: of the agent.
     """
 
     def __init__(
         self,
         settings: AgentSettings,
-        systems: Mapping[str, SystemPipeline],
-        store: SnapshotStore,
-        sink: Sink,
+        stages: Mapping[str, StageFactory],
+        store: Snapshots,
+        sink: Sender,
         metrics: Metrics,
         run: Run,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.partitions: dict[Any, Partition] = {}
+        self.partitions: dict[Any, AssignedPartition] = {}
         self.saved = True
-        """Whether the last release left nothing that has to be read again."""
+        """Whether the last release left no line that has to be read again."""
         self._settings = settings
-        self._systems = systems
+        self._stages = stages
         self._store = store
         self._sink = sink
         self._metrics = metrics
         self._run = run
-        self._thread: BatchThread | None = None
+        self._timeouts = timeouts
+        self._clock = clock
+        self._consumer: GroupConsumer | None = None
         self._generation = -1
         self._mutex = asyncio.Lock()
         self._running: set[asyncio.Task[bool]] = set()
-        self._succeeded_at = time.monotonic()
+        self._succeeded_at = clock.monotonic()
         self._log = structlog.get_logger(__name__)
 
-    async def restore(self, thread: BatchThread, assigned: list[Any]) -> None:
+    async def restore(self, consumer: GroupConsumer, assigned: list[Any]) -> None:
         """Load the state of newly assigned partitions and seek to their positions.
 
         Raises:
-            LostState: a snapshot is not to be had, and the settings say `stop`.
+            LostState: a snapshot is missing or corrupt, and the settings say `stop`.
             AgentError: the broker does not answer in time.
         """
         self._drop()
         self.saved = True
         try:
-            async with asyncio.timeout(RESTORE_SECONDS):
-                places = await thread.places(assigned)
+            async with asyncio.timeout(self._timeouts.restore_seconds):
+                committed = await consumer.positions(assigned)
                 gate = asyncio.Semaphore(RESTORES_AT_ONCE)
-                restored = await asyncio.gather(*(self._restored(name, places[name], gate) for name in assigned))
-                positions = {name: pipeline.position for name, (pipeline, _) in zip(assigned, restored, strict=True)}
-                self._generation, epochs = await thread.seek_all(positions)
+                restored = await asyncio.gather(*(self._restored(name, committed[name], gate) for name in assigned))
+                positions = {name: stage.position for name, (stage, _) in zip(assigned, restored, strict=True)}
+                self._generation, epochs = await consumer.seek_all(positions)
         except TimeoutError as error:
             raise AgentError(
-                f"partitions must be restored in {RESTORE_SECONDS:g} s, got no answer from Kafka"
+                f"partitions must be restored in {self._timeouts.restore_seconds:g} s, got no answer from Kafka"
             ) from error
-        self._thread = thread
-        for name, (pipeline, stored) in zip(assigned, restored, strict=True):
-            self.partitions[name] = Partition(
+        self._consumer = consumer
+        for name, (stage, stored) in zip(assigned, restored, strict=True):
+            self.partitions[name] = AssignedPartition(
                 name,
-                pipeline,
+                stage,
                 epoch=epochs[name],
                 stored=stored,
                 run=self._run,
                 sink=self._sink,
                 topics=self._settings.topics,
                 metrics=self._metrics,
+                clock=self._clock,
             )
         self._log.info(
             "partitions are restored",
             generation=self._generation,
             positions={f"{name.topic}/{name.partition}": at for name, at in positions.items()},
-            open_windows=sum(pipeline.open_windows for pipeline, _ in restored),
+            open_windows=sum(stage.open_windows for stage, _ in restored),
         )
 
     async def checkpoint(self) -> bool:
@@ -130,39 +136,39 @@ class Checkpointer:
         return not task.cancelled() and task.result()
 
     async def release(self, timeout_seconds: float) -> None:
-        """A last checkpoint, bounded in time; then the partitions are no longer ours."""
+        """Make a last checkpoint, bounded in time, and give the partitions up."""
         if self.partitions:
             done, _ = await asyncio.wait({asyncio.ensure_future(self.checkpoint())}, timeout=timeout_seconds)
             self.saved = any(task.exception() is None and task.result() for task in done)
             if not self.saved:
                 self._log.warning("last checkpoint is not made; the lines since the one before are read again")
-        # No commit may be under way once another worker can own the partitions.
+        # No commit may be in progress once another worker can own the partitions.
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         self._drop()
 
     def abandon(self) -> None:
-        """Drop the partitions without a checkpoint: after an error their state is not to be trusted."""
+        """Drop the partitions without a checkpoint: after an error their state may be wrong."""
         self._drop()
 
-    async def progress(self) -> dict[Any, Fetched]:
+    async def progress(self) -> dict[Any, FetchProgress]:
         """How far the partitions have been fetched.
 
         Raises:
             TimeoutError: the consumer's loop does not answer.
         """
-        if self._thread is None or not self.partitions:
+        if self._consumer is None or not self.partitions:
             return {}
-        async with asyncio.timeout(PROGRESS_SECONDS):
-            return await self._thread.progress(list(self.partitions))
+        async with asyncio.timeout(self._timeouts.progress_seconds):
+            return await self._consumer.progress(list(self.partitions))
 
     def observe(self) -> None:
         """Bring `checkpoint_age_seconds` up to date."""
         dirty = any(partition.dirty for partition in self.partitions.values())
         if not dirty:
-            self._succeeded_at = time.monotonic()
-        self._metrics.checkpoint_age.set(time.monotonic() - self._succeeded_at)
+            self._succeeded_at = self._clock.monotonic()
+        self._metrics.checkpoint_age.set(self._clock.monotonic() - self._succeeded_at)
 
     def _drop(self) -> None:
         for partition in self.partitions.values():
@@ -172,34 +178,40 @@ class Checkpointer:
     async def _checkpoint(self) -> bool:
         async with self._mutex:
             partitions = [partition for partition in self.partitions.values() if partition.dirty]
-            if not partitions or self._thread is None:
+            if not partitions or self._consumer is None:
                 return True
-            started = time.monotonic()
+            started = self._clock.monotonic()
             try:
                 fetched = await self.progress()
             except TimeoutError:
-                self._log.error("consumer does not answer, no checkpoint is made", seconds=PROGRESS_SECONDS)
+                self._log.error(
+                    "consumer does not answer, no checkpoint is made", seconds=self._timeouts.progress_seconds
+                )
                 self._metrics.checkpoints.labels("failed").inc()
                 return False
             prepared = await asyncio.gather(*(self._prepare(one, fetched.get(one.name)) for one in partitions))
             ready = [one for one in prepared if one is not None and one.partition.alive]
-            committed = not ready or await self._commit(self._thread, ready)
+            committed = not ready or await self._commit(self._consumer, ready)
             whole = committed and len(ready) == len(partitions)
             self._metrics.checkpoints.labels("ok" if whole else "failed").inc()
-            self._metrics.checkpoint_duration.observe(time.monotonic() - started)
+            self._metrics.checkpoint_duration.observe(self._clock.monotonic() - started)
             if whole:
-                self._succeeded_at = time.monotonic()
+                self._succeeded_at = self._clock.monotonic()
             return whole
 
-    async def _prepare(self, partition: Partition, fetched: Fetched | None) -> _Prepared | None:
+    async def _prepare(self, partition: AssignedPartition, fetched: FetchProgress | None) -> _Prepared | None:
+        """Steps 1 to 3; None when one of them failed."""
+        # 1. Take position and snapshot.
         position, body, changes = await partition.capture(fetched)
-        if not await partition.acknowledged(ACKNOWLEDGE_SECONDS):
+        # 2. Wait for the output made before.
+        if not await partition.acknowledged(self._timeouts.acknowledge_seconds):
             self._log.warning("checkpoint waits for output that is not acknowledged", partition=str(partition.name))
             return None
+        # 3. Write the snapshot.
         topic, number = partition.name.topic, partition.name.partition
         try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                stored = await self._store.write(topic, number, body, self._generation, partition.garbage)
+            async with asyncio.timeout(self._timeouts.write_seconds):
+                stored = await self._store.write(topic, number, body, self._generation, partition.unnamed_keys)
         except TimeoutError:
             self._log.warning("snapshot is not acknowledged", partition=str(partition.name))
             return None
@@ -209,73 +221,68 @@ class Checkpointer:
             return None
         return _Prepared(partition, position, changes, stored)
 
-    async def _commit(self, thread: BatchThread, ready: list[_Prepared]) -> bool:
+    async def _commit(self, consumer: GroupConsumer, ready: list[_Prepared]) -> bool:
+        """Steps 4 and 5; False when the commit failed."""
+        # 4. Commit the positions, each with the name of its snapshot.
         commits = {one.partition.name: (one.position, one.stored.name.metadata()) for one in ready}
         try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                await thread.commit_named(commits, self._generation)
+            async with asyncio.timeout(self._timeouts.commit_seconds):
+                await consumer.commit_named(commits, self._generation)
         except (KafkaError, OSError, TimeoutError, StaleGeneration) as error:
             self._log.warning("positions are not committed, trying again", error=str(error) or type(error).__name__)
             return False
+        # 5. Tombstone what is superseded.
         for one in ready:
             superseded = one.partition.checkpointed(one.stored, one.changes)
             self._store.forget(one.partition.name.partition, superseded)
         return True
 
     async def _restored(
-        self, name: Any, place: Place, gate: asyncio.Semaphore
-    ) -> tuple[PartitionPipeline, Stored | None]:
-        system = self._systems[name.topic]
-        if place.committed is None:
-            position = place.beginning if self._settings.start == "earliest" else place.end
-            return system.partition(name.topic, name.partition, position), None
+        self, name: Any, found: CommittedPosition, gate: asyncio.Semaphore
+    ) -> tuple[Stage, Stored | None]:
+        build = self._stages[name.topic]
+        if found.committed is None:
+            position = found.beginning if self._settings.start == "earliest" else found.end
+            return build(name.topic, name.partition, position), None
         stored = None
+        stage = build(name.topic, name.partition, found.committed)
         try:
             async with gate:
-                stored, body = await self._named(name, place)
-            pipeline = await self._run(system.restore, name.topic, name.partition, place.committed, body)
+                stored, body = await self._named(name, found.committed, found)
+            await self._run(restore_snapshot, stage, body)
         except (LostState, SnapshotError, RecordError) as error:
-            pipeline = self._without_state(name, place, error)
-        if pipeline.position < place.beginning:
-            self._skip_deleted(name, pipeline, place)
-        return pipeline, stored
+            position = found.committed if found.committed <= found.end else found.beginning
+            stage = build(name.topic, name.partition, position)
+            self._without_state(name, stage.system, found.committed, error)
+        if stage.position < found.beginning:
+            self._skip_deleted(name, stage, found.beginning)
+        return stage, stored
 
-    async def _named(self, name: Any, place: Place) -> tuple[Stored, bytes]:
-        assert place.committed is not None
-        if place.committed > place.end:
+    async def _named(self, name: Any, committed: int, found: CommittedPosition) -> tuple[Stored, bytes]:
+        if committed > found.end:
             raise LostState(
-                f"position {place.committed} must be in the log, got its end at {place.end}: was the topic recreated?"
+                f"position {committed} must be in the log, got its end at {found.end}: was the topic recreated?"
             )
-        return await self._store.read(name.topic, name.partition, SnapshotName.parse(place.metadata))
+        return await self._store.read(name.topic, name.partition, SnapshotName.parse(found.metadata))
 
-    def _without_state(self, name: Any, place: Place, error: Exception) -> PartitionPipeline:
-        assert place.committed is not None
-        system = self._systems[name.topic]
-        where = f"{name.topic}/{name.partition} of group {self._settings.group!r} at {place.committed}"
+    def _without_state(self, name: Any, system: str, committed: int, error: Exception) -> None:
+        where = f"{name.topic}/{name.partition} of group {self._settings.group!r} at {committed}"
         if self._settings.on_lost_state == "stop":
             raise LostState(
                 f"state of {where} must be restored, got: {error}. To go on without its open windows, start once with "
                 "on_lost_state: restart_windows"
             ) from error
-        self._metrics.state_lost.labels(system.spec.name).inc()
-        self._log.error("state is lost, its open windows start again as told", partition=where, error=str(error))
-        position = place.committed if place.committed <= place.end else place.beginning
-        return system.partition(name.topic, name.partition, position)
+        self._metrics.state_lost.labels(system).inc()
+        self._log.error(
+            "state is lost, its open windows start again (on_lost_state)", partition=where, error=str(error)
+        )
 
-    def _skip_deleted(self, name: Any, pipeline: PartitionPipeline, place: Place) -> None:
-        lost = place.beginning - pipeline.position
-        self._metrics.offsets_lost.labels(pipeline.system.spec.name).inc(lost)
+    def _skip_deleted(self, name: Any, stage: Stage, beginning: int) -> None:
+        lost = beginning - stage.position
+        self._metrics.offsets_lost.labels(stage.system).inc(lost)
         self._log.error(
             "the broker deleted lines before they were read: the topic's retention is shorter than the outage",
             partition=f"{name.topic}/{name.partition}",
             offsets=lost,
         )
-        pipeline.position = place.beginning
-
-
-async def every(seconds: float, action: Any) -> None:
-    """Call an async action for ever, `seconds` apart."""
-    while True:
-        await asyncio.sleep(seconds)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await action()
+        stage.position = beginning

@@ -1,6 +1,6 @@
-"""Window snapshots on the compacted state topic: same partition number as the raw partition, in chunks, hashed.
+"""Snapshots on the compacted state topic: same partition number as the raw partition, in chunks, hashed.
 
-Every snapshot has keys of its own, so compaction never takes one that is still named; superseded ones are tombstoned.
+Every snapshot has keys of its own, so compaction never removes one that is still named; superseded ones are tombstoned.
 """
 
 import asyncio
@@ -8,21 +8,20 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from typing import Protocol
 
 from agent.errors import AgentError, LostState, SnapshotTooLarge
-from agent.runtime.producer import Outgoing, Sink
+from agent.runtime.outgoing import Outgoing
+from agent.runtime.producer import Sink
+from agent.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from broker.errors import BrokerError, OffsetGone
 from broker.settings import KafkaSettings
+from broker.topic_reader import TopicReader
 from schemas.chunks import Assembler, cut, parse_key, sha256_of
 from schemas.errors import RecordError
 from schemas.snapshot import SnapshotName
 
 MAX_BYTES = 512 * 1024 * 1024
-READ_SECONDS = 120.0
-POLL_MS = 500
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,53 @@ class Stored:
     keys: tuple[bytes, ...]
 
 
-class SnapshotStore:
-    """Writes and reads snapshots of a group's raw partitions."""
+class Snapshots(Protocol):
+    """Stores snapshots; see `SnapshotStore`."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str, group: str, sink: Sink) -> None:
+    async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
+        """Write a snapshot; fills `keys` first."""
+        ...
+
+    async def read(self, topic: str, partition: int, name: SnapshotName) -> tuple[Stored, bytes]:
+        """The snapshot of a name."""
+        ...
+
+    def forget(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Tombstone a superseded snapshot."""
+        ...
+
+
+class SnapshotStore:
+    """Writes and reads snapshots of a group's raw partitions.
+
+    Args:
+        kafka: the cluster.
+        topic: the state topic.
+        group: the consumer group.
+        sink: writes the chunks.
+        timeouts: of the agent.
+        max_bytes: larger snapshots are neither written nor read.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        group: str,
+        sink: Sink,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._kafka = kafka
+        self._read_seconds = timeouts.snapshot_read_seconds
+        self._max_bytes = max_bytes
         self._topic = topic
         self._group = group
         self._sink = sink
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
-        """Write a snapshot; returns once every chunk is acknowledged. Cancelled, it is not tried any further.
+        """Write a snapshot; returns once every chunk is acknowledged. A cancelled write is not tried again.
 
         Args:
             topic: the raw topic.
@@ -53,12 +88,13 @@ class SnapshotStore:
             keys: is filled with the keys before anything is written, so that a cancelled write can be cleaned up.
 
         Raises:
-            SnapshotTooLarge: `read` would not take it back; nothing is written.
+            SnapshotTooLarge: `read` would refuse it; nothing is written.
         """
-        blob = await asyncio.to_thread(zlib.compress, body, 1) if len(body) <= MAX_BYTES else b""
-        if max(len(body), len(blob)) > MAX_BYTES:
+        blob = await asyncio.to_thread(zlib.compress, body, 1) if len(body) <= self._max_bytes else b""
+        size = max(len(body), len(blob))
+        if size > self._max_bytes:
             raise SnapshotTooLarge(
-                f"snapshot of {topic}/{partition} must be at most {MAX_BYTES} bytes, got {max(len(body), len(blob))}: "
+                f"snapshot of {topic}/{partition} must be at most {self._max_bytes} bytes, got {size}: "
                 "shorten the windows or lower their limits, or spread the lines over more partitions"
             )
         prefix = f"{self._group}/{topic}/{partition}/{uuid.uuid4().hex[:16]}/"
@@ -72,7 +108,7 @@ class SnapshotStore:
         return Stored(name, tuple(keys))
 
     def forget(self, partition: int, keys: Sequence[bytes]) -> None:
-        """Tombstone a superseded snapshot; nobody waits for it."""
+        """Tombstone a superseded snapshot; returns at once."""
         if keys:
             self._sink.send([Outgoing(self._topic, key, None, partition=partition) for key in keys])
 
@@ -80,63 +116,54 @@ class SnapshotStore:
         """The snapshot of a name, verified.
 
         Raises:
-            LostState: it is not there whole, or is corrupt.
+            LostState: it is missing, incomplete or corrupt.
             AgentError: the broker did not answer in time.
         """
         where = f"snapshot of {topic}/{partition} at {self._topic}/{partition} offsets {name.base} to {name.last}"
-        consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka(),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-        )
-        place = TopicPartition(self._topic, partition)
+        reader = TopicReader(self._kafka, self._topic, out_of_range="error")
         try:
-            await consumer.start()
-            consumer.assign([place])
-            return await asyncio.wait_for(self._read(consumer, place, topic, name, where), READ_SECONDS)
-        except OffsetOutOfRangeError as error:
+            return await asyncio.to_thread(self._read, reader, topic, partition, name, where)
+        except OffsetGone as error:
             raise LostState(
                 f"{where} must be on the topic, got offset out of range: was the topic recreated?"
             ) from error
-        except TimeoutError as error:
-            raise AgentError(f"{where} must be readable in {READ_SECONDS:g} s, got no answer") from error
-        except (KafkaError, OSError) as error:
+        except BrokerError as error:
             raise AgentError(f"{where} must be readable, got {error}") from error
         finally:
-            await consumer.stop()
+            # In a thread, because a read that was cancelled is still under way: closing ends it.
+            closing = asyncio.get_running_loop().run_in_executor(None, reader.close)
+            await asyncio.shield(closing)
 
-    async def _read(
-        self, consumer: Any, place: Any, topic: str, name: SnapshotName, where: str
+    def _read(
+        self, reader: TopicReader, topic: str, partition: int, name: SnapshotName, where: str
     ) -> tuple[Stored, bytes]:
-        ends = await consumer.end_offsets([place])
-        if ends[place] <= name.last:
-            raise LostState(f"{where} must be on the topic, got an end at {ends[place]}: was the topic recreated?")
-        consumer.seek(place, name.base)
-        prefix = f"{self._group}/{topic}/{place.partition}/".encode()
-        assembler = Assembler(name.sha256, MAX_BYTES)
+        _, end = reader.watermarks([partition])[partition]
+        if end <= name.last:
+            raise LostState(f"{where} must be on the topic, got an end at {end}: was the topic recreated?")
+        reader.start({partition: name.base})
+        prefix = f"{self._group}/{topic}/{partition}/".encode()
+        assembler = Assembler(name.sha256, self._max_bytes)
         keys: list[bytes] = []
-        while await consumer.position(place) <= name.last:
-            found = await consumer.getmany(place, timeout_ms=POLL_MS)
-            for record in found.get(place, ()):
-                if record.offset > name.last or record.value is None or not (record.key or b"").startswith(prefix):
+        for record in reader.read_to({partition: name.last + 1}, self._read_seconds):
+            key, value = record.key() or b"", record.value()
+            if value is None or not key.startswith(prefix):
+                continue
+            chunk_key = b"/".join(key.split(b"/")[-2:])
+            try:
+                if parse_key(chunk_key)[0] != name.sha256:
                     continue
-                chunk_key = b"/".join(record.key.split(b"/")[-2:])
-                try:
-                    if parse_key(chunk_key)[0] != name.sha256:
-                        continue
-                    keys.append(record.key)
-                    blob = assembler.add(chunk_key, record.value)
-                    if blob is not None:
-                        return Stored(name, tuple(keys)), _decompressed(blob)
-                except (RecordError, zlib.error) as error:
-                    raise LostState(f"{where} must be whole, got {error}") from error
+                keys.append(key)
+                blob = assembler.add(chunk_key, value)
+                if blob is not None:
+                    return Stored(name, tuple(keys)), _decompressed(blob, self._max_bytes)
+            except (RecordError, zlib.error) as error:
+                raise LostState(f"{where} must be whole, got {error}") from error
         raise LostState(f"{where} must be whole, got {len(keys)} of its chunks: the state topic must be compacted only")
 
 
-def _decompressed(blob: bytes) -> bytes:
+def _decompressed(blob: bytes, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj()
-    body = inflater.decompress(blob, MAX_BYTES)
+    body = inflater.decompress(blob, max_bytes)
     if inflater.unconsumed_tail:
-        raise RecordError(f"snapshot must be at most {MAX_BYTES} bytes, got more")
+        raise RecordError(f"snapshot must be at most {max_bytes} bytes, got more")
     return body

@@ -1,4 +1,8 @@
-"""From a judged window to the records that leave: alert, closed window, late line. Pure functions."""
+"""From a scored window to the records that are written: alert, closed window, late line. Pure functions.
+
+Every text from a log line, a template or a model is redacted here. A window's key is not: it is the identifier that
+the operator's settings name, and window ids are made of it.
+"""
 
 import hashlib
 import json
@@ -6,13 +10,14 @@ from datetime import UTC, datetime
 
 from agent.models.serving import Reasons, Serving, Verdict
 from detector.input.redact import redact
-from detector.windowing.cutter import Late, Window
+from detector.windowing.state import Late, Window
 from schemas.alert import (
     Alert,
     AlertData,
     AlertWindow,
     Evidence,
     Explanation,
+    NearestSourceEvent,
     SourceRange,
     TemplateEvidence,
 )
@@ -22,7 +27,7 @@ from schemas.late_line import LateLine
 ERROR_SCORE = 0.9
 SEVERITIES = {"ERROR": 17, "WARN": 13}  # OpenTelemetry severity numbers
 FINGERPRINT_TEMPLATES = 3
-LEAST_CONTRIBUTION = 0.25  # nats; less is not said to carry a score
+LEAST_CONTRIBUTION = 0.25  # nats; an event with less is not named as the cause
 TEXT_CHARACTERS = 512
 _SCORE_DIGITS = 6
 
@@ -58,7 +63,7 @@ def build_alert(window: Window, verdict: Verdict, serving: Serving, *, source: s
             evidence=_evidence(window, reasons),
             explanation=Explanation(
                 knowledge=reasons.knowledge,
-                nearest_source_event=reasons.nearest,
+                nearest_source_event=_nearest(reasons),
                 summary=_summary(window, reasons),
             ),
             model=serving.reference,
@@ -86,7 +91,8 @@ def closed_window(window: Window, verdict: Verdict, serving: Serving, *, replay:
         topic=window.topic,
         partition=window.partition,
         offsets=window.offsets,
-        event_hash=event_hash(window.offsets, window.event_ids),
+        indexes=window.indexes,
+        event_hash=event_hash(window.offsets, window.event_ids, window.indexes),
         start_ms=window.start_ms,
         end_ms=window.end_ms,
         closed_by=window.closed_by,
@@ -100,17 +106,18 @@ def closed_window(window: Window, verdict: Verdict, serving: Serving, *, replay:
 
 
 def late_line(late: Late, system: str, topic: str, partition: int) -> LateLine:
-    """The record of a line that came after its window had been emitted."""
+    """The record of a line that came after its window had been closed."""
     return LateLine(
         system=system,
         key=late.key,
         topic=topic,
         partition=partition,
         offset=late.offset,
+        index=late.index,
         event_time_ms=late.event_time_ms,
         watermark_ms=late.watermark_ms,
         template_id=late.event_id,
-        text=late.text,
+        text=redact(late.text),
     )
 
 
@@ -141,10 +148,20 @@ def _evidence(window: Window, reasons: Reasons) -> Evidence:
         samples=tuple(redact(text) for _, text in samples),
         source=(
             SourceRange(
-                topic=window.topic, partition=window.partition, first=window.offsets[0], last=window.offsets[-1]
+                topic=window.topic,
+                partition=window.partition,
+                first=window.offsets[0],
+                last=window.offsets[-1],
+                first_index=window.indexes[0] if window.indexes else 0,
+                last_index=window.indexes[-1] if window.indexes else 0,
             ),
         ),
     )
+
+
+def _nearest(reasons: Reasons) -> NearestSourceEvent | None:
+    nearest = reasons.nearest  # it is text of another system, so it may hold that system's names and addresses
+    return nearest and NearestSourceEvent(text=redact(nearest.text)[:TEXT_CHARACTERS], cosine=nearest.cosine)
 
 
 def _summary(window: Window, reasons: Reasons) -> str:
@@ -154,9 +171,10 @@ def _summary(window: Window, reasons: Reasons) -> str:
     top = reasons.contributions[0]
     text = redact(top.text)[:TEXT_CHARACTERS]
     if reasons.knowledge == "baseline":
-        why = "never seen before" if top.novel else "in a window of unheard-of length"
+        why = "never seen before" if top.novel else "in a window of unusual length"
         return f"{lines}; “{text}”: {why} (no model yet)"
-    like = f", most like “{reasons.nearest.text[:TEXT_CHARACTERS]}” of the source" if reasons.nearest else ""
+    nearest = _nearest(reasons)
+    like = f", most like “{nearest.text}” of the source" if nearest else ""
     if top.contribution < LEAST_CONTRIBUTION:
         return f"{lines}; no event carries the score alone: several, their order or number; first “{text}”{like}"
     return f"{lines}; strongest evidence “{text}”{' (new)' if top.novel else ''}{like}"

@@ -1,6 +1,6 @@
 """Templates that the model lacks: learned by the incremental Drain, shared through the templates topic.
 
-They feed the catalogue and the next training, never a score: that depends on (line, model) alone.
+They are for the next training and never change a score, which depends on (line, model) alone.
 """
 
 from collections import OrderedDict
@@ -8,12 +8,14 @@ from collections.abc import Iterable
 
 import structlog
 
+from detector.input.redact import redact
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.parser import Event
 from schemas.template_record import TemplateRecord
 
 MAX_TEMPLATES = 4_096
 _SEEN = 50_000
+_REDACTED, _WILDCARD = "<redacted-", "<*>"
 
 
 class TemplateCatalogue:
@@ -31,7 +33,7 @@ class TemplateCatalogue:
         return len(self._known)
 
     def load(self, records: Iterable[TemplateRecord]) -> None:
-        """Start from what this and other workers have published."""
+        """Start from what this and other agents have published."""
         found = [record for record in records if record.system == self._system]
         replaced = {record.replaces for record in found}
         texts = sorted({record.text for record in found if record.id not in replaced})[: self._max_templates]
@@ -54,7 +56,7 @@ class TemplateCatalogue:
                     templates=self._max_templates,
                 )
             return None
-        learned = self._drain.learn(event.text)
+        learned = self._drain.learn(without_secrets(event.text))
         if learned.template.id in self._known:
             return None
         self._known.add(learned.template.id)
@@ -68,3 +70,11 @@ class TemplateCatalogue:
             offset=offset,
             replaces=learned.replaces,
         )
+
+
+def without_secrets(text: str) -> str:
+    """The text of an event with a wildcard for each word that `redact` changes, so that it stays a template."""
+    redacted = redact(text)
+    if redacted == text:
+        return text
+    return " ".join(_WILDCARD if _REDACTED in word else word for word in redacted.split(" "))

@@ -1,34 +1,36 @@
-"""Bytes in; alerts, closed windows, late lines, dead letters and new templates out. No Kafka, no Faust.
+"""Detection, the first stage: raw records in; alerts, closed windows, late lines, dead letters and new templates out.
 
-A `SystemPipeline` holds what the partitions of a system share (reader, parser, model); a `PartitionPipeline` the state
-of one partition. All of it is used by one thread at a time.
+A `SystemDetection` holds what the partitions of a system share (reader, model, catalogue); a `DetectionStage` the
+state of one partition. All of it is used by one thread at a time. Every text in the output is redacted; the raw key
+and value of a dead letter are not.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
 
 import msgspec
 
-from agent.models.serving import Serving, Verdict
+from agent.models.serving import BaselineServing, ModelServing, Serving, Verdict
 from agent.stages.alerts import build_alert, closed_window, late_line
 from agent.stages.catalogue import TemplateCatalogue
+from agent.stages.stage import KafkaRecord, Output, OutputRecord, TopicRole
+from agent.timeouts import SYSTEM_CLOCK
 from detector.errors import DecodeError, SnapshotError
-from detector.input.line_reader import LineReader
+from detector.input.redact import redact
+from detector.model.baseline import NoveltyBaseline
 from detector.model.scoring import run_lengths
-from detector.parsing.masking import Masker
-from detector.parsing.parser import LineParser
-from detector.system import SystemSpec
-from detector.windowing.cutter import Window, WindowCutter, wall_clock_ms
+from detector.parsing.templates import TemplateMatcher
+from detector.partition_reader import PartitionReader, ReadLine, SystemReader
+from detector.system import SystemSpec, WindowSpec
+from detector.windowing.state import Late, Window
 from schemas.alert import Alert
-from schemas.closed_window import ClosedWindow
 from schemas.dead_letter import DeadLetter
-from schemas.late_line import LateLine
-from schemas.template_record import TemplateRecord
+
+ERROR_CHARACTERS = 4_096  # of a decoding error are redacted; the dead letter shows fewer
+NULL_VALUE = "fusionlog.dlq.original.null"
+"""Header of a dead letter whose record had no value at all; its own value is empty."""
 
 
 @cache
@@ -40,123 +42,79 @@ def app_version() -> str:
         return "0"
 
 
-class RawRecord(Protocol):
-    """A record of a raw topic, as aiokafka gives it; `timestamp` in milliseconds."""
-
-    offset: int
-    timestamp: int | None
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+def idle_seconds(window: WindowSpec) -> float | None:
+    """Seconds of silence after which the clock may close windows; None where only data may (`count`)."""
+    if window.kind == "session":
+        return window.idle_seconds
+    return window.size_seconds + window.lateness_seconds if window.kind == "tumbling" else None
 
 
-@dataclass(frozen=True, slots=True)
-class InputRecord:
-    """A record without Kafka, for tests and the bench."""
-
-    offset: int
-    value: bytes | None
-    timestamp: int | None = 0
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A record that could not be read: why, and its raw parts."""
-
-    letter: DeadLetter
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-
-@dataclass
-class Output:
-    """What came of some records.
-
-    Attributes:
-        lines: records read, good ones and rejected ones.
-        parse_seconds, score_seconds: time spent.
-    """
-
-    alerts: list[Alert] = field(default_factory=list)
-    windows: list[ClosedWindow] = field(default_factory=list)
-    late: list[LateLine] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    templates: list[TemplateRecord] = field(default_factory=list)
-    closed_by: Counter[str] = field(default_factory=Counter)
-    lines: int = 0
-    parse_seconds: float = 0.0
-    score_seconds: float = 0.0
-
-
-class SystemPipeline:
+class SystemDetection:
     """What all partitions of a system share.
 
     Args:
         spec: the system.
-        serving: what scores its windows now; `swap` puts another in its place.
+        model: what scores its windows; None: each partition's own baseline, until `swap`.
         source: `source` of its alerts.
-        replay: marks what leaves as a replay.
+        replay: marks the output as a replay.
         anomalous_only: closed windows without an alert leave no record.
         now_ms: the clock, milliseconds since the epoch.
+        warmup_windows: windows of a partition from which its baseline only learns.
     """
 
     def __init__(
         self,
         spec: SystemSpec,
-        serving: Serving,
+        model: ModelServing | None = None,
         *,
         source: str = "/fusionlog/local",
         replay: bool = False,
         anomalous_only: bool = False,
-        now_ms: Callable[[], int] = wall_clock_ms,
+        now_ms: Callable[[], int] = SYSTEM_CLOCK.wall_ms,
+        warmup_windows: int = 200,
     ) -> None:
         self.spec = spec
         self.source = f"{source.rstrip('/')}/{spec.name}"
         self.replay = replay
         self.anomalous_only = anomalous_only
-        self.now_ms = now_ms
-        self.reader = LineReader(spec)
+        self.warmup_windows = warmup_windows
         self.catalogue = TemplateCatalogue(spec.name)
-        self._masker = Masker(spec.masks, spec.max_tokens)
-        self.swap(serving)
+        self.model = model
+        self.reader = SystemReader(spec, TemplateMatcher(()) if model is None else model.matcher, now_ms=now_ms)
 
-    def swap(self, serving: Serving) -> None:
+    @property
+    def model_version(self) -> int:
+        """Version of the model that serves; 0 is the baseline."""
+        return 0 if self.model is None else self.model.reference.version
+
+    def swap(self, model: ModelServing) -> None:
         """Serve with another model from the next line on; open windows are scored by it when they close."""
-        self.serving = serving
-        self.parser = LineParser(self._masker, serving.matcher)
+        self.model = model
+        self.reader.swap(model.matcher)
 
-    def partition(self, topic: str, partition: int, position: int = 0) -> "PartitionPipeline":
-        """A partition with no open windows, to be read from `position` on."""
-        cutter = WindowCutter(self.spec.name, self.spec.window, topic, partition, self.now_ms)
-        return PartitionPipeline(self, topic, partition, cutter, position, {})
-
-    def restore(self, topic: str, partition: int, position: int, snapshot: bytes) -> "PartitionPipeline":
-        """A partition as `PartitionPipeline.snapshot` left it at `position`.
-
-        Raises:
-            SnapshotError: the snapshot cannot be read, or is of other settings.
-        """
-        try:
-            state = msgspec.msgpack.decode(snapshot, type=_State)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise SnapshotError(f"snapshot must be one of this program, got {error}") from error
-        if state.version != _State.VERSION or state.spec != self.spec.fingerprint() or state.position != position:
-            raise SnapshotError(
-                f"snapshot must be of version {_State.VERSION}, settings {self.spec.fingerprint()} and position "
-                f"{position}, got {state.version}, {state.spec} and {state.position}: were the system's format, key, "
-                "masks or windows changed? Then set on_lost_state: restart_windows once"
-            )
-        cutter = WindowCutter.restore(state.windows, self.spec.name, self.spec.window, topic, partition, self.now_ms)
-        return PartitionPipeline(self, topic, partition, cutter, position, dict(state.texts))
+    def stage(self, topic: str, partition: int, position: int = 0) -> "DetectionStage":
+        """The stage of a partition with no open windows, to be read from `position` on."""
+        return DetectionStage(self, topic, partition, position)
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
-    """Snapshot of a partition: its windows, and the texts of the events in them (a later model may lack them)."""
+    """Snapshot of a partition.
 
-    VERSION = 1
+    Attributes:
+        spec: fingerprint of the system.
+        windows: open windows.
+        texts: of the events in them; a later model may lack them.
+        baseline: state of the baseline while it serves, else empty.
+    """
+
+    spec: str
+    windows: bytes
+    texts: list[tuple[str, str]]
+    baseline: bytes
+
+
+class _StateWithoutEnvelope(msgspec.Struct, frozen=True, array_like=True):
+    """Snapshot of release 0.1.0; its `version` is 1."""
 
     version: int
     spec: str
@@ -165,131 +123,172 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     texts: list[tuple[str, str]]
 
 
-class PartitionPipeline:
-    """One partition: its position, open windows, and the texts of their events."""
+class DetectionStage:
+    """Detection on one partition: its position, open windows, the texts of their events, and its baseline."""
 
-    def __init__(
-        self,
-        system: SystemPipeline,
-        topic: str,
-        partition: int,
-        cutter: WindowCutter,
-        position: int,
-        texts: dict[str, str],
-    ) -> None:
-        self.system = system
+    name = "detect"
+    version = 2
+
+    def __init__(self, shared: SystemDetection, topic: str, partition: int, position: int) -> None:
+        self.shared = shared
+        self.system = shared.spec.name
         self.topic = topic
-        self.number = partition
+        self.partition = partition
         self.position = position
-        self._cutter = cutter
-        self._texts = texts
+        self._reader = PartitionReader(shared.reader, topic, partition)
+        self._texts: dict[str, str] = {}
+        self._baseline = BaselineServing(NoveltyBaseline(shared.warmup_windows))
 
     @property
     def open_windows(self) -> int:
         """How many windows are open."""
-        return self._cutter.open_windows
+        return self._reader.open_windows
 
     @property
     def watermark_ms(self) -> int | None:
-        """The partition's watermark."""
-        return self._cutter.watermark_ms
+        """The partition's watermark; None before the first line."""
+        return self._reader.watermark_ms
 
-    def process(self, records: Sequence[RawRecord]) -> Output:
+    @property
+    def idle_seconds(self) -> float | None:
+        """Silence after which the clock may close windows; None where only data may."""
+        return idle_seconds(self.shared.spec.window)
+
+    def process(self, records: Sequence[KafkaRecord]) -> Output:
         """Take the next records, in the order of the partition; those below the position are repeats and skipped."""
         output = Output()
         started = time.perf_counter()
-        for record in records:
-            if record.offset < self.position:
-                continue
-            self._take(record, output)
-            self.position = record.offset + 1
-            output.lines += 1
-        output.parse_seconds = time.perf_counter() - started
-        self._emit(output)
+        fresh = [record for record in records if record.offset >= self.position]
+        batch = self._reader.read(fresh)
+        if fresh:
+            self.position = fresh[-1].offset + 1
+        if batch.unreadable:
+            by_offset = {record.offset: record for record in fresh}
+            for offset, error in batch.unreadable:
+                self._reject(by_offset[offset], error, output)
+        for late in batch.late:
+            self._report_late(late, output)
+        self._learn(batch.lines, output)
+        output.counts["records_consumed",] += len(fresh)
+        output.seconds["parse_latency"] = time.perf_counter() - started
+        self._report(batch.closed, output)
         return output
 
     def close_idle(self) -> Output:
         """Close every open window because the clock says that nothing comes."""
-        return self._flush("idle")
+        output = Output()
+        self._report(self._reader.close_idle(), output)
+        return output
 
     def flush(self) -> Output:
         """Close every open window because the input has ended; for bounded input."""
-        return self._flush("shutdown")
+        output = Output()
+        self._report(self._reader.flush(), output)
+        return output
 
     def snapshot(self) -> bytes:
         """State to `restore` from at the present position."""
-        wanted = self._cutter.open_event_ids()
-        self._texts = {event_id: self._texts[event_id] for event_id in sorted(wanted)}
+        self._texts = {event_id: self._texts[event_id] for event_id in sorted(self._reader.open_event_ids())}
         return msgspec.msgpack.encode(
             _State(
-                version=_State.VERSION,
-                spec=self.system.spec.fingerprint(),
-                position=self.position,
-                windows=self._cutter.snapshot(),
+                spec=self.shared.spec.fingerprint(),
+                windows=self._reader.snapshot(),
                 texts=list(self._texts.items()),
+                baseline=b"" if self.shared.model is not None else self._baseline.baseline.dump(),
             )
         )
 
-    def _flush(self, closed_by: str) -> Output:
-        output = Output()
-        if closed_by == "idle":
-            self._cutter.close_idle()
-        else:
-            self._cutter.flush(closed_by)
-        self._emit(output)
-        return output
+    def restore(self, body: bytes, version: int) -> None:
+        """Take on the state that `snapshot` gave at this position; version 0 is that of release 0.1.0.
 
-    def _take(self, record: RawRecord, output: Output) -> None:
-        system = self.system
-        time_ms = record.timestamp if record.timestamp is not None and record.timestamp >= 0 else system.now_ms()
+        Raises:
+            SnapshotError: the snapshot cannot be read, or is of other settings.
+        """
         try:
-            line = system.reader.read(record.value, time_ms)
-        except DecodeError as error:
-            output.rejected.append(self._rejected(record, error))
-            return
-        except Exception as error:  # noqa: BLE001 - else one record would end the agent at every start
-            unforeseen = DecodeError("undecodable", f"value must be readable, got {type(error).__name__}: {error}")
-            output.rejected.append(self._rejected(record, unforeseen))
-            return
-        event = system.parser.event(line.text)
-        self._texts.setdefault(event.id, event.text)
-        if event.novel:
-            learned = system.catalogue.learn(event, self.topic, self.number, record.offset, time_ms)
-            if learned is not None:
-                output.templates.append(learned)
-        self._cutter.add(record.offset, line.event_time_ms, line.keys, event.id, line.text)
+            state = self._read_state(body, version)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise SnapshotError(f"snapshot must be one of this program, got {error}") from error
+        fingerprint = self.shared.spec.fingerprint()
+        if state.spec != fingerprint:
+            raise SnapshotError(
+                f"snapshot must be of settings {fingerprint}, got {state.spec}: were the system's format, key, masks "
+                "or windows changed? Then set on_lost_state: restart_windows once"
+            )
+        self._reader = PartitionReader.restore(self.shared.reader, self.topic, self.partition, state.windows)
+        self._texts = dict(state.texts)
+        if state.baseline:
+            self._baseline = BaselineServing(NoveltyBaseline.load(state.baseline, self.shared.warmup_windows))
 
-    def _rejected(self, record: RawRecord, error: DecodeError) -> Rejected:
+    def _read_state(self, body: bytes, version: int) -> _State:
+        if version == self.version:
+            return msgspec.msgpack.decode(body, type=_State)
+        if version != 0:
+            raise ValueError(f"version {version} of {self.name!r}")
+        old = msgspec.msgpack.decode(body, type=_StateWithoutEnvelope)
+        if (old.version, old.position) != (1, self.position):
+            raise ValueError(f"version {old.version} at position {old.position} where {self.position} is committed")
+        return _State(old.spec, old.windows, old.texts, b"")
+
+    def _learn(self, lines: Sequence[ReadLine], output: Output) -> None:
+        texts, catalogue = self._texts, self.shared.catalogue
+        for line in lines:
+            event = line.event
+            texts.setdefault(event.id, event.text)
+            if not event.novel:
+                continue
+            learned = catalogue.learn(event, self.topic, self.partition, line.place[0], line.record_time_ms)
+            if learned is not None:
+                key = f"{learned.system}/{learned.id}".encode()
+                output.records.append(OutputRecord(TopicRole.TEMPLATES, key, learned))
+                output.counts["templates_created",] += 1
+
+    def _reject(self, record: KafkaRecord, error: DecodeError, output: Output) -> None:
         letter = DeadLetter(
             reason=error.reason,
-            message=str(error),
+            message=redact(str(error)[:ERROR_CHARACTERS]),
             topic=self.topic,
-            partition=self.number,
+            partition=self.partition,
             offset=record.offset,
             timestamp_ms=record.timestamp if record.timestamp is not None else -1,
             app_version=app_version(),
         )
-        return Rejected(letter, record.key, record.value, record.headers)
+        foreign = [(name, value or b"") for name, value in record.headers]
+        headers = foreign + letter.headers()
+        if record.value is None:  # a record without key and value cannot be written
+            headers.append((NULL_VALUE, b"true"))
+        output.records.append(
+            OutputRecord(TopicRole.DLQ, record.key, record.value or b"", tuple(headers), foreign_headers=len(foreign))
+        )
+        output.counts["records_failed", "decode", error.reason] += 1
+        output.counts["dlq_records", error.reason] += 1
 
-    def _emit(self, output: Output) -> None:
-        system = self.system
-        for late in self._cutter.take_late():
-            output.late.append(late_line(late, system.spec.name, self.topic, self.number))
-        closed = self._cutter.take_closed()
+    def _report_late(self, late: Late, output: Output) -> None:
+        line = late_line(late, self.system, self.topic, self.partition)
+        output.records.append(OutputRecord(TopicRole.LATE, line.key.encode("utf-8", "replace"), line))
+        output.counts["late_lines",] += 1
+
+    def _report(self, closed: Sequence[Window], output: Output) -> None:
+        """Score closed windows: first the records of all windows, then the alerts."""
         if not closed:
             return
+        serving: Serving = self.shared.model or self._baseline
         started = time.perf_counter()
-        verdicts = system.serving.judge([run_lengths(window.event_ids) for window in closed], self._texts)
-        output.score_seconds = time.perf_counter() - started
+        verdicts = serving.judge([run_lengths(window.event_ids) for window in closed], self._texts)
+        output.seconds["score_latency"] = time.perf_counter() - started
+        shared, alerts = self.shared, []
         for window, verdict in zip(closed, verdicts, strict=True):
-            self._report(window, verdict, output)
+            output.counts["windows_closed", window.closed_by] += 1
+            if verdict.anomalous or not shared.anomalous_only:
+                record = closed_window(window, verdict, serving, replay=shared.replay)
+                output.records.append(OutputRecord(TopicRole.WINDOWS, record.id.encode(), record))
+            if verdict.anomalous:
+                alerts.append(self._alert(window, verdict, serving, output))
+        output.records += [
+            OutputRecord(TopicRole.ALERTS, alert.data.fingerprint.encode(), alert, tuple(alert.headers()))
+            for alert in alerts
+        ]
 
-    def _report(self, window: Window, verdict: Verdict, output: Output) -> None:
-        system = self.system
-        output.closed_by[window.closed_by] += 1
-        if verdict.anomalous:
-            output.alerts.append(
-                build_alert(window, verdict, system.serving, source=system.source, replay=system.replay)
-            )
-        if verdict.anomalous or not system.anomalous_only:
-            output.windows.append(closed_window(window, verdict, system.serving, replay=system.replay))
+    def _alert(self, window: Window, verdict: Verdict, serving: Serving, output: Output) -> Alert:
+        alert = build_alert(window, verdict, serving, source=self.shared.source, replay=self.shared.replay)
+        output.counts["anomalies", alert.data.severity_text, alert.data.reason[0]] += 1
+        return alert

@@ -1,21 +1,17 @@
-"""Where artifacts are kept: blobs named by their hash, in a folder or any place fsspec reaches.
+"""Where blobs are kept, named by their hash: in a folder or any place fsspec reaches.
 
-`BlobStore` is the seam: `broker` adds one on Kafka topics, tests use `detector.testing.InMemoryBlobStore`.
+`BlobStore` is the interface: `kafka_store` has one on a topic, `broker.testing` one in memory.
 """
 
 import contextlib
 import os
 import re
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from detector.artifact.export import read_manifest
-from detector.artifact.folder import MAX_BYTES
-from detector.artifact.tensors import MANIFEST
-from detector.errors import ArtifactError, StoreError
+from detector.errors import StoreError
 from schemas.chunks import sha256_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -41,7 +37,7 @@ class BlobStore(Protocol):
         """The blob of that hash.
 
         Raises:
-            StoreError: it is not there, is larger than `max_bytes`, or does not hash to its name.
+            StoreError: it is absent, is larger than `max_bytes`, or does not hash to its name.
         """
         ...
 
@@ -67,8 +63,8 @@ class FolderStore:
         self.url = url
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except Exception as error:  # each file system has errors of its own, which share no base
-            raise StoreError(f"store must be a path or an fsspec URL, got {url!r}: {_said(error)}") from error
+        except Exception as error:  # each file system raises errors of its own, without a common base
+            raise StoreError(f"store must be a path or an fsspec URL, got {url!r}: {_text_of(error)}") from error
         protocol = self._files.protocol
         self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
@@ -88,15 +84,15 @@ class FolderStore:
                 self._files.pipe_file(path, blob)  # object stores show an object when its upload is complete
         except Exception as error:
             raise StoreError(
-                f"store {self.url} must be writable, got: {_said(error)}: check its rights and room"
+                f"store {self.url} must be writable, got: {_text_of(error)}: check its permissions and free space"
             ) from error
         return sha256
 
     def get(self, sha256: str, max_bytes: int) -> bytes:
-        """The blob of that hash; its size is asked before it is read.
+        """The blob of that hash; its size is checked before it is read.
 
         Raises:
-            StoreError: it is not there, is larger than `max_bytes`, or does not hash to its name.
+            StoreError: it is absent, is larger than `max_bytes`, or does not hash to its name.
         """
         path = self._path(sha256)
         try:
@@ -109,7 +105,7 @@ class FolderStore:
             raise
         except Exception as error:
             raise StoreError(
-                f"store {self.url} must be readable, got: {_said(error)}: check its address and rights"
+                f"store {self.url} must be readable, got: {_text_of(error)}: check its address and permissions"
             ) from error
         if sha256_of(blob) != sha256:
             raise StoreError(f"blob {sha256[:12]} must hash to its name, got {sha256_of(blob)[:12]}: publish it again")
@@ -137,43 +133,7 @@ def checked_sha256(sha256: str) -> str:
     return sha256
 
 
-def save_artifact(store: BlobStore, files: Mapping[str, bytes]) -> str:
-    """Store an artifact's files, the manifest last, and return the artifact's id (hash of the manifest).
-
-    Raises:
-        ArtifactError: the manifest does not describe these files.
-        StoreError: the store does not take them.
-    """
-    if MANIFEST not in files:
-        raise ArtifactError(f"artifact must hold {MANIFEST}, got {sorted(files)}")
-    declared = read_manifest(files[MANIFEST]).files
-    if {name: entry.sha256 for name, entry in declared.items()} != {
-        name: sha256_of(content) for name, content in files.items() if name != MANIFEST
-    }:
-        raise ArtifactError(f"artifact must hold what its manifest names, {sorted(declared)}, got {sorted(files)}")
-    for name in sorted(declared):
-        store.put(files[name])
-    return store.put(files[MANIFEST])
-
-
-def load_artifact(store: BlobStore, sha256: str, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
-    """The files of an artifact, for `artifact.export.unpack`; `max_bytes` bounds them together, before reading.
-
-    Raises:
-        ArtifactError: the manifest cannot be read, or says that the files are larger than `max_bytes`.
-        StoreError: the store lacks a file, or holds other bytes under its name.
-    """
-    files = {MANIFEST: store.get(checked_sha256(sha256), max_bytes)}
-    declared = read_manifest(files[MANIFEST]).files
-    size = len(files[MANIFEST]) + sum(entry.bytes for entry in declared.values())
-    if size > max_bytes or any(entry.bytes < 0 for entry in declared.values()):
-        raise ArtifactError(f"artifact must be at most {max_bytes} bytes, got {size}: raise the limit or train smaller")
-    for name, entry in declared.items():
-        files[name] = store.get(checked_sha256(entry.sha256), entry.bytes)
-    return files
-
-
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

@@ -1,10 +1,9 @@
 """Artifacts in Kafka: a blob is chunks on a compacted topic, keyed by the blob's hash and the chunk's number."""
 
-from typing import Any
-
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Message
 
 from broker.errors import BrokerError
+from broker.producer import write_all
 from broker.settings import KafkaSettings
 from broker.topic_reader import read_topic
 from detector.errors import StoreError
@@ -58,42 +57,12 @@ class KafkaStore:
         raise StoreError(f"store {self.url} must hold blob {sha256[:12]}, got no or not all chunks of it")
 
 
-def _take(assembler: Assembler, message: Any) -> bytes | None:
+def _take(assembler: Assembler, message: Message) -> bytes | None:
     value = message.value()
     if value is None:
         return None
     try:
         parse_key(message.key())
     except RecordError:
-        return None  # something else on the topic; it must not keep models from loading
+        return None  # a foreign record must not keep models from loading
     return assembler.add(message.key(), value)
-
-
-def write_all(
-    kafka: KafkaSettings, records: list[tuple[str, bytes, bytes | None]], timeout_seconds: float = 30.0
-) -> None:
-    """Write (topic, key, value) records and wait for every acknowledgement.
-
-    Raises:
-        BrokerError: a record was refused or not acknowledged in time.
-    """
-    problems: list[str] = []
-
-    def on_delivery(error: Any, _message: Any) -> None:
-        if error is not None:
-            problems.append(str(error))
-
-    producer = Producer(
-        kafka.librdkafka()
-        | {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": int(timeout_seconds * 1000)}
-    )
-    try:
-        for topic, key, value in records:
-            producer.produce(topic, key=key, value=value, on_delivery=on_delivery)
-            producer.poll(0)
-        left = producer.flush(timeout_seconds)
-    except (KafkaException, BufferError) as error:
-        raise BrokerError(f"Kafka must take the records, got {error}") from error
-    if left or problems:
-        reason = problems[0] if problems else f"{left} records without an answer in {timeout_seconds:g} s"
-        raise BrokerError(f"Kafka must acknowledge every record, got {reason}")

@@ -1,18 +1,18 @@
-"""Who may publish: a lease on the models topic, so that two trainers never write the same version of a system.
+"""Which trainer may publish: a lease on the models topic, so that two never write the same version of a system.
 
-A log needs no other lock: each trainer appends a claim to partition 0 and reads the log; of the claims that have not
-expired, the first one holds. This works on any broker, the embedded one included, without transactions.
+Each trainer appends a claim to partition 0 and reads the topic; of the claims that have not expired, the first one
+holds the lease. This needs no transactions and works on the embedded broker, too.
 """
 
 import time
 import uuid
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
-from confluent_kafka import KafkaException, Producer
 
 from broker.errors import BrokerError
+from broker.producer import WRITE_SECONDS, write_all
 from broker.settings import KafkaSettings
 from broker.topic_reader import read_topic
 from schemas.codec import decode, encode
@@ -22,7 +22,7 @@ from schemas.topics import Topics
 
 LEASE_SECONDS = 120.0
 MARGIN_SECONDS = 40.0
-"""A holder writes nothing in the lease's last seconds: longer than a delivery may take, and room for skewed clocks."""
+"""A holder writes nothing in the lease's last seconds: longer than a delivery may take, plus some clock skew."""
 RETRY_SECONDS = 1.0
 _PARTITION = 0
 
@@ -35,7 +35,7 @@ class Lease:
         topics: our topics; claims stand on the models topic.
         system: the system to publish for.
         wait_seconds: how long to wait for another holder to finish.
-        lease_seconds: after which time a holder that died is passed over.
+        lease_seconds: how long a claim holds; the claim of a trainer that died is ignored after it.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Lease:
         """Make sure that what is written now is written under the lease.
 
         Raises:
-            BrokerError: it has run out, so another trainer may be publishing.
+            BrokerError: it has expired, so another trainer may be publishing.
         """
         left = (self._expires_ms - _now_ms()) / 1000
         if left < min(MARGIN_SECONDS, self._lease_seconds / 3):
             raise BrokerError(f"publishing {self._system!r} must end within {self._lease_seconds:g} s: train again")
 
     def _claim(self) -> str:
-        """Append a claim and read who holds; the owner's name."""
+        """Append a claim and read the topic; the owner that holds the lease."""
         self._expires_ms = _now_ms() + int(self._lease_seconds * 1000)
         claim = PublishLease(system=self._system, owner=self._owner, expires_ms=self._expires_ms)
         self._write(claim.key, encode(claim))
@@ -111,29 +111,12 @@ class Lease:
         try:
             self._write(f"lease/{self._system}/{self._owner}", None)
         except BrokerError as error:
-            # Not worth failing for: the claim runs out by itself.
+            # No failure: the claim expires by itself.
             structlog.get_logger(__name__).warning("claim not withdrawn", system=self._system, error=str(error))
 
     def _write(self, key: str, value: bytes | None) -> None:
-        problems: list[str] = []
-
-        def on_delivery(error: Any, _message: Any) -> None:
-            if error is not None:
-                problems.append(str(error))
-
-        seconds = min(30.0, self._lease_seconds)
-        producer = Producer(
-            self._kafka.librdkafka()
-            | {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": int(seconds * 1000)}
-        )
-        try:
-            producer.produce(self._topic, key=key.encode(), value=value, partition=_PARTITION, on_delivery=on_delivery)
-            left = producer.flush(seconds)
-        except (KafkaException, BufferError) as error:
-            raise BrokerError(f"Kafka must take the claim on {self._topic}, got {error}") from error
-        if left or problems:
-            reason = problems[0] if problems else "no answer"
-            raise BrokerError(f"Kafka must acknowledge the claim on {self._topic}, got {reason}")
+        seconds = min(WRITE_SECONDS, self._lease_seconds)
+        write_all(self._kafka, [(self._topic, key.encode(), value)], seconds, _PARTITION)
 
 
 def _now_ms() -> int:

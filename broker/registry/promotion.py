@@ -1,12 +1,11 @@
-"""Choosing by hand which published version serves: forward to a challenger, or back to a version that did well."""
+"""Choosing by hand which published version serves: a challenger, or an earlier version."""
 
 import time
 
 from broker.errors import BrokerError
 from broker.registry import records as registry
-from broker.registry.blob_stores import load_artifact
+from broker.registry.artifacts import load_artifact, open_store
 from broker.registry.lease import Lease
-from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
 from detector.artifact.export import unpack
 from schemas.model_record import ModelAlias
@@ -20,15 +19,15 @@ def promote(
 ) -> ModelAlias | None:
     """Let a published version serve, once its artifact was read from its store and verified.
 
-    Agents load it within seconds, between two windows. Written under the publishing lease, so that it cannot cross a
-    trainer that publishes at the same moment.
+    Agents load it within seconds. It is written under the publishing lease, so that no trainer publishes at the same
+    moment.
 
     Returns:
         The champion as it is now; None when the version served already and nothing was written.
 
     Raises:
         BrokerError: no such version is published, or the broker does not answer.
-        StoreError: its artifact is not to be had.
+        StoreError: its artifact is absent.
         ArtifactError: its artifact is damaged.
     """
     with Lease(kafka, topics, system) as lease:
@@ -52,5 +51,5 @@ def promote(
             reason=reason,
         )
         lease.check()
-        registry.publish(kafka, topics, None, alias)
+        registry.write_record(kafka, topics, alias)
         return alias

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from broker.registry.kafka_store import write_all
+from broker.producer import write_all
 from broker.settings import KafkaSettings
 from broker.topic_reader import read_topic
 from schemas.codec import decode, encode
@@ -17,7 +17,7 @@ CHAMPION = "champion"
 
 @dataclass
 class Registry:
-    """What the records of the models topic amount to; `add` folds one more in, in any order, any number of times."""
+    """The state that the records of the models topic describe; `add` takes one more, in any order and repeatedly."""
 
     pointers: dict[tuple[str, int], ModelPointer] = field(default_factory=dict)
     aliases: dict[tuple[str, str], ModelAlias] = field(default_factory=dict)
@@ -36,13 +36,13 @@ class Registry:
         if name.startswith("alias/"):
             return self._add_alias(name, decode(value, ModelAlias))
         if name.startswith("lease/"):
-            return None  # trainers settle among themselves who publishes
+            return None  # leases are read by `lease` alone
         raise RecordError(
             f"key on the models topic must start with 'version/', 'alias/' or 'lease/', got {name[:100]!r}"
         )
 
     def champion(self, system: str, alias: str = CHAMPION) -> ModelPointer | None:
-        """The version that an alias of a system names; None when nothing is published or the two contradict."""
+        """The version that an alias of a system names; None when nothing is published or their hashes differ."""
         moved = self.aliases.get((system, alias))
         pointer = None if moved is None else self.pointers.get((system, moved.version))
         if moved is None or pointer is None or pointer.sha256 != moved.sha256:
@@ -101,7 +101,7 @@ class Registry:
 
 
 def read_models(kafka: KafkaSettings, topics: Topics, timeout: float = 30.0) -> Registry:
-    """Read the models topic to its end; records that are not readable are logged and left out.
+    """Read the models topic to its end; unreadable records are logged and skipped.
 
     Raises:
         BrokerError: the broker does not answer or has no models topic.
@@ -115,16 +115,10 @@ def read_models(kafka: KafkaSettings, topics: Topics, timeout: float = 30.0) -> 
     return registry
 
 
-def publish(
-    kafka: KafkaSettings, topics: Topics, pointer: ModelPointer | None, alias: ModelAlias | None, timeout: float = 30.0
-) -> None:
-    """Publish a version, then move an alias to it; the artifact must be in its store before.
-
-    Each is acknowledged before the next is written, so no alias ever names a version that is not there.
+def write_record(kafka: KafkaSettings, topics: Topics, record: ModelPointer | ModelAlias) -> None:
+    """Write a version or an alias to the models topic; returns once it is acknowledged.
 
     Raises:
-        BrokerError: a record was not acknowledged; running it again is safe.
+        BrokerError: the record was not acknowledged; writing it again is safe.
     """
-    for record in (pointer, alias):
-        if record is not None:
-            write_all(kafka, [(topics.models, record.key.encode(), encode(record))], timeout)
+    write_all(kafka, [(topics.models, record.key.encode(), encode(record))])

@@ -30,11 +30,12 @@ if not __package__:  # started as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.kafka.jars import KafkaUnavailable, ensure_jars, java
+from testkit.processes import ManagedProcess
 
 __all__ = ["KafkaUnavailable", "LocalKafka"]
 
 HOST = "127.0.0.1"
-START_SECONDS = 90.0  # 5 to 9 s on an idle machine; a CI machine is seldom idle
+START_SECONDS = 90.0  # 5 to 9 s on an idle machine, many times that on a busy one
 STOP_SECONDS = 20.0  # a clean stop takes 1 to 3 s
 POLL_SECONDS = 0.1
 # Below Linux's range for outgoing connections (from 32768): a client that keeps trying a dead port inside that range
@@ -48,8 +49,8 @@ class LocalKafka:
     Args:
         port: where it listens; 0 picks a free one, which stays the same over `kill` and `restart`.
         folder: where its data and its log lie; left out, a temporary folder that `stop` removes.
-        settings: further lines of `server.properties`, stronger than the defaults.
-        protocols: further listeners, security protocol → port; what they need stands in `settings`.
+        settings: further lines of `server.properties`, which override the defaults.
+        protocols: further listeners, security protocol → port; their own lines are in `settings`.
         heap: the JVM's `-Xmx`.
     """
 
@@ -68,7 +69,7 @@ class LocalKafka:
         self._settings = dict(settings or {})
         self._protocols = dict(protocols or {})
         self._heap = heap
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ManagedProcess | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -78,7 +79,7 @@ class LocalKafka:
     @property
     def pid(self) -> int | None:
         """Process id of the JVM; None while it does not run."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        return self._process.pid if self._process is not None and self._process.running else None
 
     @property
     def log_file(self) -> Path:
@@ -97,13 +98,9 @@ class LocalKafka:
         config = self._write_config()
         if not (self.folder / "data" / "meta.properties").exists():
             self._format(jars, config)
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*_die_with_parent(), *self._java(jars), "kafka.Kafka", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._process = ManagedProcess(
+            [*self._java(jars), "kafka.Kafka", str(config)], self.log_file, name="Kafka", stop_seconds=STOP_SECONDS
+        )
         atexit.register(self.stop)
         try:
             self._wait_until_it_answers()
@@ -207,15 +204,8 @@ class LocalKafka:
 
     def _end(self, first: signal.Signals) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(first)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
+        if process is not None:
+            process.stop(first)
 
 
 def free_port() -> int:
@@ -238,17 +228,6 @@ def _cluster_id() -> str:
     while (text := base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")).startswith("-"):
         pass
     return text
-
-
-def _die_with_parent() -> list[str]:
-    """A prefix that makes the kernel stop the JVM when this process is killed, so that no test leaves one behind.
-
-    The signal follows the thread that started the JVM, so it is left out anywhere but on the main thread.
-    """
-    setpriv = shutil.which("setpriv")
-    if setpriv is None or threading.current_thread() is not threading.main_thread():
-        return []
-    return [setpriv, "--pdeathsig", "TERM"]
 
 
 def _listens(port: int) -> bool:

@@ -20,6 +20,6 @@ for version in 3.12 3.13; do
   "$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes requirements.lock
   "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
   echo "== unit tests on $("$venv/bin/python" --version)"
-  "$venv/bin/python" -m pytest -m "not kafka and not shared" --ignore tests/integration --ignore tests/deploy
+  "$venv/bin/python" -m pytest -m "not kafka and not shared and not slow" --ignore tests/integration --ignore tests/deploy
 done
 echo "unit tests passed on $found further Python(s)"

@@ -15,12 +15,10 @@ from pydantic import ValidationError
 
 from detector.artifact.folder import MAX_BYTES, read_folder, write_folder
 from detector.artifact.manifest import (
-    Calibration,
     FileEntry,
     GoldenWindow,
     Lineage,
     Manifest,
-    NetworkShape,
     TemplateEntry,
     Vocabulary,
 )
@@ -36,10 +34,12 @@ from detector.artifact.tensors import (
     read_vocabulary,
 )
 from detector.errors import ArtifactError
+from detector.model.calibration import Calibration
 from detector.model.detection_model import DetectionModel, TemplateInfo
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
-from detector.model.scoring import Runs, Scorer
+from detector.model.runs import Runs
+from detector.model.scoring import Scorer
 from detector.parsing.templates import template_id
 from detector.system import SystemSpec
 from schemas.chunks import sha256_of
@@ -75,8 +75,7 @@ def pack(
     golden_runs: Sequence[Runs],
     general_cosine: float = 0.5,
     threshold: float = 0.5,
-    temperature: float = 1.0,
-    bias: float = 0.0,
+    calibration: Calibration | None = None,
     source_system: str = "",
     metrics: Mapping[str, float] | None = None,
     transfer_readiness: float | None = None,
@@ -95,8 +94,7 @@ def pack(
         golden_runs: windows of `templates` whose scores any loader must reproduce; a few dozen of all kinds.
         general_cosine: similarity to the source from which an event counts as general knowledge.
         threshold: probability from which a window is anomalous.
-        temperature: above 0; divides the logit.
-        bias: is added to the divided logit.
+        calibration: from logit to probability; its temperature is above 0. None: none is needed.
         source_system: name of the mature system.
         metrics: figures of the training; a figure that is not finite is refused.
         transfer_readiness: agreement with the labeller on the audited part; None without an audit.
@@ -126,9 +124,9 @@ def pack(
         created_ms=created_ms,
         spec=spec.model_dump(mode="json"),
         spec_fingerprint=spec.fingerprint(),
-        network=NetworkShape(event_dim=network.event_dim, hidden=network.hidden, attention=network.attention),
+        network=network.shape,
         embedding=embedder.provider,
-        calibration=Calibration(temperature=temperature, bias=bias),
+        calibration=calibration or Calibration(),
         threshold=threshold,
         general_cosine=general_cosine,
         labeller=labeller,
@@ -154,7 +152,7 @@ def unpack(
     """The model in an artifact's files, verified.
 
     Args:
-        files: content by name, as `read_folder` and `broker.registry.blob_stores.load_artifact` give it.
+        files: content by name, as `read_folder` and `broker.registry.artifacts.load_artifact` give it.
         expected_sha256: the artifact's id, where a pointer named one.
         max_bytes: more than this is refused before any of it is parsed.
         version: the pointer's version.
@@ -174,7 +172,7 @@ def unpack(
     manifest = read_manifest(files[MANIFEST])
     _check_files(manifest, files)
     model = _assembled(manifest, files, sha256, version)
-    _check_golden(model)
+    _check_golden(model, manifest.golden)
     return model
 
 
@@ -249,7 +247,6 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
         version=version,
         sha256=sha256,
         spec_fingerprint=manifest.spec_fingerprint,
-        masks=spec.masks,
         templates=tuple(
             TemplateInfo(template_id(entry.text), entry.text, entry.count, entry.source_cosine, entry.nearest_source)
             for entry in vocabulary.templates
@@ -258,10 +255,9 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
         embedder=embedder,
         network=read_network(manifest.network, tensors),
         threshold=manifest.threshold,
-        temperature=manifest.calibration.temperature,
-        bias=manifest.calibration.bias,
+        calibration=manifest.calibration,
+        general_cosine=manifest.general_cosine,
         labeller=manifest.labeller,
-        manifest=manifest,
     )
 
 
@@ -274,8 +270,7 @@ def _entry(info: TemplateInfo) -> TemplateEntry:
     )
 
 
-def _check_golden(model: DetectionModel) -> None:
-    golden = model.manifest.golden
+def _check_golden(model: DetectionModel, golden: Sequence[GoldenWindow]) -> None:
     if not golden:
         raise ArtifactError("golden windows must be at least one, got none: train again")
     known = {info.id for info in model.templates}

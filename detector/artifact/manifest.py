@@ -3,10 +3,13 @@
 The artifact's id is the SHA-256 of the manifest's bytes; the manifest names the hash and size of every other file.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 
+from detector.model.calibration import Calibration
+from detector.model.runs import Runs
+from detector.model.shape import NetworkShape
 from schemas.codec import Record
 
 
@@ -17,25 +20,10 @@ class FileEntry(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
-    """Arguments of `detector.model.network.SmallModel`."""
-
-    event_dim: int
-    hidden: int
-    attention: Literal["bounded", "unbounded"] = "bounded"
-
-
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """From the network's logit to a probability: sigmoid(logit / temperature + bias)."""
-
-    temperature: float = 1.0
-    bias: float = 0.0
-
-
 class GoldenWindow(msgspec.Struct, frozen=True):
     """A window of the model's own templates and the score it had when the artifact was made."""
 
-    runs: tuple[tuple[str, int], ...]
+    runs: Runs
     score: float
 
 

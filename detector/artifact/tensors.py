@@ -10,10 +10,11 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from detector.artifact.manifest import NetworkShape, Vocabulary
+from detector.artifact.manifest import Vocabulary
 from detector.errors import ArtifactError
 from detector.model.embedding import Embedder, WordVectors
 from detector.model.network import SmallModel
+from detector.model.shape import NetworkShape
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
@@ -82,7 +83,7 @@ def read_network(shape: NetworkShape, tensors: Tensors) -> SmallModel:
         ArtifactError: they do not.
     """
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
-        network = SmallModel(shape.event_dim, shape.hidden, shape.attention)
+        network = SmallModel(shape)
     expected = {NETWORK_PREFIX + name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != expected:

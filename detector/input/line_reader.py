@@ -1,7 +1,7 @@
 """From a record's bytes to a line: text, event time, keys. Raw lines, and JSON with a message field."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +26,17 @@ class Line:
 
     Attributes:
         text: the message alone; time stamp, component, level and label are taken off by the system's layout.
-        event_time_ms: time in the record, else in the line, else the record's own time stamp.
+        event_time_ms: time in the record's content, else in the line, else the record's own time stamp.
         keys: distinct keys that the line names, in order of appearance.
         cut: whether the line was longer than `max_line_bytes` and lost its end.
+        timed: whether the content or the line holds a time; without one the record's time stamp stands in for it.
     """
 
     text: str
     event_time_ms: int
     keys: tuple[str, ...]
     cut: bool = False
+    timed: bool = True
 
 
 class LineReader:
@@ -55,6 +57,14 @@ class LineReader:
         self._read_time: TimeReader = time_reader(named)
         self._read_any_time: TimeReader = time_reader(None)
         self._parse_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+
+    def lines(self, value: bytes | None, record_time_ms: int) -> Sequence[Line]:
+        """The lines in a record's value.
+
+        Raises:
+            DecodeError: the value holds no readable line; `reason` says why.
+        """
+        return (self.read(value, record_time_ms),)
 
     def read(self, value: bytes | None, record_time_ms: int) -> Line:
         """The line in a record's value.
@@ -128,15 +138,16 @@ class LineReader:
     def _line(self, line: str, record_time_ms: int, time_ms: int | None, keys: tuple[str, ...]) -> Line:
         line, cut = _cut(line, self._spec.max_line_bytes)
         laid = self._lay(line, record_time_ms)
-        if time_ms is None:
-            time_ms = record_time_ms if laid.time_ms is None else laid.time_ms
+        time_ms = laid.time_ms if time_ms is None else time_ms
         found = list(keys)
         if laid.key and self._own_key:
             found.append(laid.key)
         if self._key_pattern is not None:
             found.extend(find_keys(self._key_pattern, laid.searchable))
         distinct = tuple(dict.fromkeys(key[:KEY_CHARACTERS] for key in found if key))
-        return Line(laid.message, time_ms, distinct[:KEYS_PER_LINE] or self._only_key, cut)
+        timed = time_ms is not None
+        found_keys = distinct[:KEYS_PER_LINE] or self._only_key
+        return Line(laid.message, record_time_ms if time_ms is None else time_ms, found_keys, cut, timed)
 
 
 def _text(body: bytes) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.errors import SnapshotError
-from detector.model.scoring import Runs
+from detector.model.runs import Runs
 
 _STATE_VERSION = 1
 _RECENT_WINDOWS = 50

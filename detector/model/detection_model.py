@@ -5,11 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.artifact.manifest import Manifest
+from detector.model.calibration import Calibration
 from detector.model.embedding import Embedder, Float32
 from detector.model.network import SmallModel
 from detector.parsing.templates import Template, TemplateMatcher
-from detector.system import MaskRule
 
 
 @dataclass(frozen=True)
@@ -39,23 +38,23 @@ class DetectionModel:
         version: the pointer's version; 0 when loaded without a pointer.
         sha256: hash of the manifest's bytes.
         threshold: probability from which (`>=`) a window is anomalous.
-        temperature, bias: calibrated logit = logit / temperature + bias.
+        calibration: from the network's logit to a probability.
+        general_cosine: similarity to the source from which an event counts as general knowledge.
+        labeller: what labelled the target's windows.
     """
 
     name: str
     version: int
     sha256: str
     spec_fingerprint: str
-    masks: tuple[MaskRule, ...]
     templates: tuple[TemplateInfo, ...]
     source_texts: tuple[str, ...]
     embedder: Embedder
     network: SmallModel
     threshold: float
-    temperature: float
-    bias: float
+    calibration: Calibration
+    general_cosine: float
     labeller: str
-    manifest: Manifest
 
     @cached_property
     def matcher(self) -> TemplateMatcher:

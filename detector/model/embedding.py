@@ -1,7 +1,7 @@
 """Event vectors: a template's words, weighted by TF-IDF, as hashed character n-grams, optionally beside GloVe.
 
 The hashed part needs no file: every word and every character 3- to 5-gram has a fixed vector of 256 signs that follows
-from its CRC-32 alone, so two machines, and two years, agree on it (design `recipe.md` 2, `method.md` 4.3 and 4.4).
+from its CRC-32 alone, so two machines, and two years, agree on it (docs/method.md#event-vectors).
 """
 
 import zlib

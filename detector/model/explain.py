@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.model.scoring import Runs, Scorer, merged
+from detector.model.runs import Runs, merged
+from detector.model.scoring import Scorer
 
 Knowledge = Literal["general", "proprietary"]
 
 _MAX_EVENTS = 64
 _CERTAIN = 1e-9  # scores nearer to 0 or 1 count as this near
-_TIE = 1e-9  # cosines that differ by less are the same number computed twice (method.md 5.2)
+_TIE = 1e-9  # cosines that differ by less are the same number computed twice (docs/method.md#similarity-and-routing)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def explain(
     contributions.sort(key=lambda found: (-found.contribution, found.event_id))
     text, cosine = sources[contributions[0].event_id]
     bottleneck = min(cosine for _, cosine in sources.values())
-    general = bottleneck >= model.manifest.general_cosine - _TIE
+    general = bottleneck >= model.general_cosine - _TIE
     return (
         contributions[:limit],
         NearestSource(text, cosine) if text else None,

@@ -2,37 +2,31 @@
 
 A window is run-length coded: step t is an event and how often it stood in a row. Order is seen by the GRU, a missing or
 unusual step by its states, presence by the maximum over events, amounts by soft counters, and all of it after one
-projection of the event vectors, which serving computes once a template and not once a line (design `recipe.md` 3,
-`method.md` 6, `accuracy.md` 4).
+projection of the event vectors, which serving computes once a template and not once a line
+(docs/method.md#the-small-model).
 """
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-Attention = Literal["bounded", "unbounded"]
+from detector.model.shape import NetworkShape
+
 MAX_RUNS = 512
 
 
 class Extractor(nn.Module):
-    """Windows to features; `SmallModel.extractor`, apart so that meta-learning can call it with other parameters.
+    """Windows to features; `SmallModel.extractor`, apart so that meta-learning can call it with other parameters."""
 
-    Args:
-        event_dim: width D of an event vector.
-        hidden: width H of the GRU in each direction, and of the event projection.
-        attention: `bounded` puts scores through tanh as the paper does, which makes it nearly a mean; `unbounded`
-            divides by the root of the width and lets one event take all.
-    """
-
-    def __init__(self, event_dim: int, hidden: int, attention: Attention) -> None:
+    def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
+        hidden = shape.hidden
         self.hidden = hidden
-        self.attention = attention
-        self.project = nn.Linear(event_dim, hidden)
+        self.attention = shape.attention
+        self.project = nn.Linear(shape.event_dim, hidden)
         self.gru = nn.GRU(hidden + 1, hidden, batch_first=True, bidirectional=True)
         self.attend = nn.Linear(2 * hidden, 1)
         self.count = nn.Linear(hidden, hidden)
@@ -71,22 +65,16 @@ class SmallModel(nn.Module):
     """The one network that serves.
 
     Args:
-        event_dim: width of an event vector.
-        hidden: width of the GRU in each direction.
-        attention: see `Extractor`.
+        shape: size and kind.
         dropout: share of features that training switches off; serving uses all.
     """
 
-    def __init__(
-        self, event_dim: int, hidden: int = 64, attention: Attention = "bounded", dropout: float = 0.1
-    ) -> None:
+    def __init__(self, shape: NetworkShape, dropout: float = 0.1) -> None:
         super().__init__()
-        self.event_dim = event_dim
-        self.hidden = hidden
-        self.attention: Attention = attention
-        self.extractor = Extractor(event_dim, hidden, attention)
+        self.shape = shape
+        self.extractor = Extractor(shape)
         self.head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(self.extractor.width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+            nn.Dropout(dropout), nn.Linear(self.extractor.width, shape.hidden), nn.ReLU(), nn.Linear(shape.hidden, 1)
         )
 
     @property

@@ -4,7 +4,6 @@ import copy
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,11 @@ from torch import Tensor
 from detector.errors import DetectorError
 from detector.model.detection_model import DetectionModel
 from detector.model.network import MAX_RUNS, collate
+from detector.model.runs import Runs, merged, run_lengths
 
-Runs = tuple[tuple[str, int], ...]
-"""A window as run-length coded event ids, in order: ((event id, how often in a row), …)."""
+__all__ = ["Runs", "Scorer", "merged", "resolve_device", "run_lengths"]
 
 _NOVEL_EVENTS = 50_000
-
-
-def run_lengths(event_ids: Sequence[str]) -> Runs:
-    """Run-length code of a sequence of event ids."""
-    return tuple((event_id, len(list(group))) for event_id, group in groupby(event_ids))
-
-
-def merged(runs: Sequence[tuple[str, int]]) -> Runs:
-    """Runs in which no neighbours are the same event."""
-    return tuple(
-        (event_id, sum(run for _, run in group)) for event_id, group in groupby(runs, key=lambda step: step[0])
-    )
 
 
 def resolve_device(device: str) -> str:
@@ -45,7 +32,7 @@ class Scorer:
     """Scores windows with one model; one thread at a time.
 
     A window's score depends on the window and the model alone: events that the model lacks are resolved from their own
-    text. Scores are remembered by content, since most windows repeat one that was seen (design `stack.md`).
+    text. Scores are remembered by content, since most windows repeat one that was seen.
 
     Args:
         model: the model.
@@ -153,8 +140,8 @@ class Scorer:
             row_of = row_of | {event_id: len(self._row_of) + row for row, event_id in enumerate(novel)}
         rows, runs, lengths = (tensor.to(self.device) for tensor in collate(windows, row_of))
         logits = self._network.classify(self._network.extractor.encode(table[rows], runs, lengths))
-        calibrated = logits.cpu().numpy().astype(np.float64) / self.model.temperature + self.model.bias
-        return [float(value) for value in _sigmoid(calibrated)]
+        probabilities = self.model.calibration.probabilities(logits.cpu().numpy().astype(np.float64))
+        return [float(value) for value in probabilities]
 
     def _vector(self, event_id: str) -> Tensor:
         vector = self._novel[event_id]
@@ -171,7 +158,3 @@ def _shrink(cache: OrderedDict[Any, Any], size: int) -> None:
 def _key(window: Runs) -> bytes:
     """Sixteen bytes that stand for a window in the cache, whatever its length."""
     return hashlib.blake2b(repr(window).encode(), digest_size=16).digest()
-
-
-def _sigmoid(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(logits, -500, 500)))

@@ -1,4 +1,4 @@
-"""Templates and the frozen matcher of a model (design `architecture.md`, decision 1).
+"""Templates and the frozen matcher of a model (docs/method.md#templates).
 
 A template's identity is its content, so workers, replays and the trainer agree on it without talking. The matcher is
 a function of (line, set of templates) alone: neither the order of the templates nor of the lines matters.

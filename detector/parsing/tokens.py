@@ -1,4 +1,4 @@
-"""Splitting a template into words (design `method.md` 4.3, profile `joint`).
+"""Splitting a template into words (docs/method.md#event-vectors).
 
 `addStoredBlock: blockMap updated: <IP> is added to <ID>` becomes add, stored, block, block, map, updated, ip, is,
 added, to, id: identifiers are split where their case changes, mask names stay (they say what kind of value stood

@@ -1,4 +1,4 @@
-"""Cutting a partition's lines into windows (design `streaming.md`, Windows; paper section II for `count`).
+"""Cutting a partition's lines into windows (docs/streaming.md#windows; paper section II for `count`).
 
 Data decides membership, time only decides when a window is closed: the windows are a function of the records in the
 order of their partition, never of how they came in batches or where a snapshot was taken and restored. Trainer and
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from detector.errors import SnapshotError
 from detector.system import WindowSpec
 from detector.windowing import state as window_state
-from detector.windowing.state import Late, OpenWindow, Rule, State, Window, milliseconds
+from detector.windowing.state import Late, OpenWindow, Place, Rule, State, Window, milliseconds
 
 __all__ = ["Late", "Window", "WindowCutter", "window_id"]
 
@@ -26,10 +26,11 @@ Slot = tuple[str, int]
 """Where an open window stands: its key and its tumbling bucket (0 for other kinds)."""
 
 
-def window_id(system: str, key: str, topic: str, partition: int, first_offset: int) -> str:
-    """32 hex digits that name the window of `key` which begins at an offset."""
-    # Each part is led by its length, so no two different tuples are hashed as the same bytes.
-    parts = (system, key, topic, str(partition), str(first_offset))
+def window_id(system: str, key: str, topic: str, partition: int, first_offset: int, first_index: int = 0) -> str:
+    """32 hex digits that name the window of `key` whose first line is at a place."""
+    # Each part is led by its length, so no two different tuples are hashed as the same bytes. Index 0 is left out: ids
+    # are those of releases that knew one line per record.
+    parts = (system, key, topic, str(partition), str(first_offset), *([str(first_index)] if first_index else []))
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -54,12 +55,12 @@ class WindowCutter:
         self._lateness_ms = milliseconds(spec.lateness_seconds)
         self._max_future_ms = milliseconds(spec.max_future_seconds)
         self._now_ms = now_ms
-        self._place = {"session": self._session, "tumbling": self._tumbling, "count": self._count}[spec.kind]
+        self._put = {"session": self._session, "tumbling": self._tumbling, "count": self._count}[spec.kind]
         self._newest_ms: int | None = None
-        self._last_offset: int | None = None
+        self._last: Place | None = None
         self._open: dict[Slot, OpenWindow] = {}
         # Heaps are lazy: an entry may be older than what it names; it is checked, and put back, when it comes up.
-        self._deadlines: list[tuple[int, int, Slot]] = []
+        self._deadlines: list[tuple[int, Place, Slot]] = []
         self._remembered: dict[str, int] = {}
         self._forget_at: list[tuple[int, str]] = []
         self._closed: list[Window] = []
@@ -80,22 +81,25 @@ class WindowCutter:
         ids = {event_id for window in self._open.values() for event_id in window.event_ids}
         return ids.union(*(window.event_ids for window in self._closed))
 
-    def add(self, offset: int, event_time_ms: int, keys: Sequence[str], event_id: str, text: str) -> None:
-        """Take the next line of the partition.
+    def add(
+        self, offset: int, event_time_ms: int, keys: Sequence[str], event_id: str, text: str, index: int = 0
+    ) -> None:
+        """Take the next line of the partition, the one at `index` among the lines of the record at `offset`.
 
         Raises:
-            ValueError: the offset is not above the one before.
+            ValueError: its place is not above the one before.
         """
-        if self._last_offset is not None and offset <= self._last_offset:
-            raise ValueError(f"offset must be above {self._last_offset}, the one before, got {offset}")
-        self._last_offset = offset
+        place = (offset, index)
+        if self._last is not None and place <= self._last:
+            raise ValueError(f"a line's (offset, index) must be above {self._last}, the line's before, got {place}")
+        self._last = place
         event_time_ms, believed = self._believed(event_time_ms)
         if keys:
             watermark_ms = self.watermark_ms
             for key in keys if len(keys) == 1 else dict.fromkeys(keys):
-                if not self._place(key, watermark_ms, offset, event_time_ms, event_id, text):
+                if not self._put(key, watermark_ms, place, event_time_ms, event_id, text):
                     assert watermark_ms is not None
-                    self._late.append(Late(key, offset, event_time_ms, watermark_ms, event_id, text))
+                    self._late.append(Late(key, offset, event_time_ms, watermark_ms, event_id, text, index))
         if believed and (self._newest_ms is None or event_time_ms > self._newest_ms):
             self._newest_ms = event_time_ms
             self._close_passed(event_time_ms - self._lateness_ms)
@@ -115,8 +119,8 @@ class WindowCutter:
         self.flush("idle")
 
     def flush(self, closed_by: str = "shutdown") -> None:
-        """Close every open window, in order of first offset: the input has ended."""
-        for slot, _ in sorted(self._open.items(), key=lambda item: (item[1].offsets[0], item[0])):
+        """Close every open window, in order of first line: the input has ended."""
+        for slot, _ in sorted(self._open.items(), key=lambda item: (item[1].first, item[0])):
             self._close(slot, closed_by)
         self._deadlines.clear()
 
@@ -129,13 +133,14 @@ class WindowCutter:
                 topic=self._topic,
                 partition=self._partition,
                 rule=self._rule,
-                last_offset=self._last_offset,
+                last_offset=None if self._last is None else self._last[0],
                 newest_ms=self._newest_ms,
                 events=events,
                 open=windows,
                 remembered=list(self._remembered.items()),
                 closed=self._closed,
                 late=self._late,
+                last_index=0 if self._last is None else self._last[1],
             )
         )
 
@@ -166,7 +171,8 @@ class WindowCutter:
         return cutter
 
     def _load(self, state: State) -> None:
-        self._last_offset, self._newest_ms = state.last_offset, state.newest_ms
+        self._last = None if state.last_offset is None else (state.last_offset, state.last_index)
+        self._newest_ms = state.newest_ms
         self._open = {(window.key, window.bucket): window for window in window_state.unpack(state.events, state.open)}
         self._deadlines = list(self._due(self._open.items()))
         heapq.heapify(self._deadlines)
@@ -185,7 +191,7 @@ class WindowCutter:
         return (now_ms if self._newest_ms is None else self._newest_ms), False
 
     def _session(
-        self, key: str, watermark_ms: int | None, offset: int, event_time_ms: int, event_id: str, text: str
+        self, key: str, watermark_ms: int | None, place: Place, event_time_ms: int, event_id: str, text: str
     ) -> bool:
         slot, idle_ms = (key, 0), self._rule.idle_ms
         window = self._open.get(slot)
@@ -197,49 +203,49 @@ class WindowCutter:
             closed_ms = self._remembered.get(key)
             if closed_ms is not None and event_time_ms <= closed_ms + idle_ms:
                 return False
-        self._append(slot, offset, event_time_ms, event_id, text)
+        self._append(slot, place, event_time_ms, event_id, text)
         return True
 
     def _tumbling(
-        self, key: str, watermark_ms: int | None, offset: int, event_time_ms: int, event_id: str, text: str
+        self, key: str, watermark_ms: int | None, place: Place, event_time_ms: int, event_id: str, text: str
     ) -> bool:
         bucket = event_time_ms // self._rule.size_ms
         if watermark_ms is not None and (bucket + 1) * self._rule.size_ms <= watermark_ms:
             return False
-        self._append((key, bucket), offset, event_time_ms, event_id, text)
+        self._append((key, bucket), place, event_time_ms, event_id, text)
         return True
 
-    def _count(self, key: str, _: int | None, offset: int, event_time_ms: int, event_id: str, text: str) -> bool:
-        self._append((key, 0), offset, event_time_ms, event_id, text)
+    def _count(self, key: str, _: int | None, place: Place, event_time_ms: int, event_id: str, text: str) -> bool:
+        self._append((key, 0), place, event_time_ms, event_id, text)
         return True
 
-    def _append(self, slot: Slot, offset: int, event_time_ms: int, event_id: str, text: str) -> None:
+    def _append(self, slot: Slot, place: Place, event_time_ms: int, event_id: str, text: str) -> None:
         window = self._open.get(slot)
         if window is None:
             window = self._open[slot] = OpenWindow(*slot, event_time_ms)
-            lines = window.append(offset, event_time_ms, event_id, text)
+            lines = window.append(place[0], event_time_ms, event_id, text, place[1])
             for entry in self._due([(slot, window)]):
                 heapq.heappush(self._deadlines, entry)
         else:
-            lines = window.append(offset, event_time_ms, event_id, text)
+            lines = window.append(place[0], event_time_ms, event_id, text, place[1])
         if lines >= self._rule.max_lines:
             self._close(slot, "size")
 
-    def _due(self, windows: Iterable[tuple[Slot, OpenWindow]]) -> Iterable[tuple[int, int, Slot]]:
-        """(deadline, first offset, slot) of each window: it is closed once the watermark is above the deadline."""
+    def _due(self, windows: Iterable[tuple[Slot, OpenWindow]]) -> Iterable[tuple[int, Place, Slot]]:
+        """(deadline, first line, slot) of each window: it is closed once the watermark is above the deadline."""
         kind, idle_ms, size_ms = self._rule.kind, self._rule.idle_ms, self._rule.size_ms
         if kind == "session":
-            return ((window.max_ms + idle_ms, window.offsets[0], slot) for slot, window in windows)
+            return ((window.max_ms + idle_ms, window.first, slot) for slot, window in windows)
         if kind == "tumbling":
-            return (((slot[1] + 1) * size_ms - 1, window.offsets[0], slot) for slot, window in windows)
+            return (((slot[1] + 1) * size_ms - 1, window.first, slot) for slot, window in windows)
         return ()
 
     def _close_passed(self, watermark_ms: int) -> None:
         heap = self._deadlines
         while heap and heap[0][0] < watermark_ms:
-            deadline_ms, first_offset, slot = heapq.heappop(heap)
+            deadline_ms, first, slot = heapq.heappop(heap)
             window = self._open.get(slot)
-            if window is None or window.offsets[0] != first_offset:
+            if window is None or window.first != first:
                 continue  # closed by gap or size since
             (entry,) = self._due([(slot, window)])
             if entry[0] > deadline_ms:
@@ -260,7 +266,7 @@ class WindowCutter:
         window = self._open.pop(slot)
         self._closed.append(
             Window(
-                id=window_id(self._system, window.key, self._topic, self._partition, window.offsets[0]),
+                id=window_id(self._system, window.key, self._topic, self._partition, *window.first),
                 system=self._system,
                 kind=self._rule.kind,
                 key=window.key,
@@ -274,6 +280,7 @@ class WindowCutter:
                 closed_by=closed_by,
                 truncated=closed_by == "size" and self._rule.kind == "session",
                 samples=tuple(window.samples.items()),
+                indexes=tuple(window.indexes),
             )
         )
         if len(self._deadlines) > 2 * len(self._open) + _SPARE_DEADLINES:

@@ -22,6 +22,10 @@ _DIGEST_BYTES = 16
 _HEADER_BYTES = len(_MAGIC) + 1 + _DIGEST_BYTES
 
 
+Place = tuple[int, int]
+"""Where a line stands in its partition: offset of its record, index among the record's lines."""
+
+
 class Window(msgspec.Struct, frozen=True, array_like=True):
     """A closed window: lines of one key, in the order of their partition.
 
@@ -32,6 +36,7 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
         closed_by: `gap`, `watermark`, `size`, `idle` (by the clock), or what `flush` was told.
         truncated: a session that was cut because it reached `max_lines`; its later lines are in another window.
         samples: (event id, raw text) of the first line of each of the first 8 distinct events, texts cut.
+        indexes: index of each line among the lines of its record; empty where all are 0.
     """
 
     id: str
@@ -48,6 +53,12 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     closed_by: str
     truncated: bool
     samples: tuple[tuple[str, str], ...]
+    indexes: tuple[int, ...] = ()
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Place of each line."""
+        return tuple(zip(self.offsets, self.indexes or (0,) * len(self.offsets), strict=True))
 
 
 class Late(msgspec.Struct, frozen=True, array_like=True):
@@ -59,24 +70,35 @@ class Late(msgspec.Struct, frozen=True, array_like=True):
     watermark_ms: int
     event_id: str
     text: str
+    index: int = 0
 
 
 class OpenWindow:
     """Lines gathered for one key so far; `bucket` is the tumbling bucket, 0 for other kinds."""
 
-    __slots__ = ("bucket", "event_ids", "key", "max_ms", "min_ms", "offsets", "samples", "times_ms")
+    __slots__ = ("bucket", "event_ids", "indexes", "key", "max_ms", "min_ms", "offsets", "samples", "times_ms")
 
     def __init__(self, key: str, bucket: int, event_time_ms: int) -> None:
         self.key = key
         self.bucket = bucket
         self.min_ms = self.max_ms = event_time_ms
         self.offsets = array("q")
+        self.indexes = array("q")  # empty as long as all are 0
         self.times_ms = array("q")
         self.event_ids: list[str] = []
         self.samples: dict[str, str] = {}
 
-    def append(self, offset: int, event_time_ms: int, event_id: str, text: str) -> int:
+    @property
+    def first(self) -> Place:
+        """Place of its first line."""
+        return self.offsets[0], self.indexes[0] if self.indexes else 0
+
+    def append(self, offset: int, event_time_ms: int, event_id: str, text: str, index: int = 0) -> int:
         """Take a line; the number of lines after it."""
+        if index and not self.indexes:
+            self.indexes.extend([0] * len(self.offsets))
+        if index or self.indexes:
+            self.indexes.append(index)
         self.offsets.append(offset)
         self.times_ms.append(event_time_ms)
         self.event_ids.append(event_id)
@@ -113,6 +135,7 @@ class _Open(msgspec.Struct, array_like=True):
     time_steps: list[int]
     events: list[int]
     samples: list[str]
+    indexes: list[int] = []
 
 
 class State(msgspec.Struct, array_like=True):
@@ -129,6 +152,7 @@ class State(msgspec.Struct, array_like=True):
     remembered: list[tuple[str, int]]
     closed: list[Window]
     late: list[Late]
+    last_index: int = 0
 
 
 def milliseconds(seconds: float) -> int:
@@ -153,6 +177,7 @@ def pack(windows: Iterable[OpenWindow]) -> tuple[list[str], list[_Open]]:
                 _steps(window.times_ms),
                 events,
                 list(window.samples.values()),
+                list(window.indexes),
             )
         )
     return list(numbers), packed
@@ -173,10 +198,17 @@ def unpack(events: Sequence[str], packed: Iterable[_Open]) -> list[OpenWindow]:
 def _unpacked(events: Sequence[str], one: _Open) -> OpenWindow:
     window = OpenWindow(one.key, one.bucket, one.time_ms)
     offset, time_ms = one.offset, one.time_ms
-    for event, offset_step, time_step in zip(one.events, [0, *one.offset_steps], [0, *one.time_steps], strict=True):
+    steps = zip(
+        one.events,
+        [0, *one.offset_steps],
+        [0, *one.time_steps],
+        one.indexes or [0] * len(one.events),
+        strict=True,
+    )
+    for event, offset_step, time_step, index in steps:
         offset += offset_step
         time_ms += time_step
-        window.append(offset, time_ms, events[event], "")
+        window.append(offset, time_ms, events[event], "", index)
     window.samples = dict(zip(window.samples, one.samples, strict=True))
     return window
 

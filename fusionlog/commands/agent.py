@@ -21,14 +21,16 @@ def agent(
     Example: fusionlog agent --config agent.yaml
     """
     from agent.settings import AgentSettings
+    from fusionlog.extras import require_extra
     from fusionlog.render.console import emit
     from fusionlog.settings.load import load_settings
 
     overrides = {"kafka": {"bootstrap_servers": bootstrap_servers}} if bootstrap_servers else {}
     settings = load_settings(AgentSettings, config, overrides)
-    if check:
+    if check:  # needs no extra: settings are checked where nothing else is installed
         emit(f"settings are valid: {len(settings.systems)} system(s), group {settings.group}")
         return 0
+    require_extra("agent", "agent")
     from agent.app import run
     from fusionlog.settings.logs import configure_logs
 

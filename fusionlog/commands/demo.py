@@ -1,4 +1,4 @@
-"""`fusionlog demo`: the whole of it in one terminal."""
+"""`fusionlog demo`: generate, train, detect and score in one terminal."""
 
 from typing import Annotated
 
@@ -28,6 +28,10 @@ def demo(
     Example: fusionlog demo --seed 7
     """
     from fusionlog.demo.errors import DemoError
+    from fusionlog.extras import MODULES, require_extra
+
+    for extra in MODULES:
+        require_extra("demo", extra)
     from fusionlog.demo.runner import DemoOptions, run
 
     configure_logs("auto", "warning")
@@ -39,7 +43,7 @@ def demo(
             console.print("the end of its log:", error.log, sep="\n", markup=False, soft_wrap=True)
         return fail(str(error), FAILED)
     except KeyboardInterrupt:
-        return fail("interrupted; what the demo started has been stopped and cleared away", FAILED)
+        return fail("interrupted; everything that the demo started is stopped and removed", FAILED)
     console.print(result.table())
     if bootstrap_servers:
         console.print(

@@ -12,7 +12,7 @@ from confluent_kafka import Message, Producer
 
 from broker.errors import BrokerError
 from fusionlog.commands.options import BootstrapServers, Config, TopicPrefix, connection
-from fusionlog.demo.generator import RawLine, shifts
+from fusionlog.demo.generator import GeneratedLine, shifts
 from fusionlog.demo.generator import generate as generate_all
 from fusionlog.render.console import emit
 from fusionlog.settings.logs import configure_logs
@@ -49,22 +49,22 @@ def generate(
     configure_logs()
     if create_topics:
         ensure_topics(kafka, topics, raw={topic: partitions}, raw_config={"retention.ms": "-1"} if history else None)
-    lines: Iterable[RawLine] = generate_all(seed).history if history else _in_time(seed, rate)
+    lines: Iterable[GeneratedLine] = generate_all(seed).history if history else _in_time(seed, rate)
     sender = _Sender(Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 20}), topic)
     try:
         with interrupted_by((signal.SIGTERM,)):
             for line in islice(lines, count):
                 sender.send(line)
     except KeyboardInterrupt:
-        pass  # being stopped is how it ends
+        pass  # the usual end
     finally:
         sender.finish()
     emit(f"wrote {sender.sent:,} lines to {topic}")
     return 0
 
 
-def _in_time(seed: int, lines_per_second: float) -> Iterator[RawLine]:
-    """Live lines from now on, each held back until its time."""
+def _in_time(seed: int, lines_per_second: float) -> Iterator[GeneratedLine]:
+    """Live lines from now on, each at its time."""
     now_ms = time.time_ns() // 1_000_000
     for line in shifts(seed, 60 * lines_per_second / LINES_PER_SESSION, now_ms):
         wait_seconds = line.time_ms / 1000 - time.time()
@@ -74,7 +74,7 @@ def _in_time(seed: int, lines_per_second: float) -> Iterator[RawLine]:
 
 
 class _Sender:
-    """Produces lines; a session's lines go to one partition."""
+    """Produces lines; the lines of a session go to one partition."""
 
     def __init__(self, producer: Producer, topic: str) -> None:
         self.sent = 0
@@ -82,11 +82,11 @@ class _Sender:
         self._failure = ""
         self._report_at = time.monotonic() + _REPORT_SECONDS
 
-    def send(self, line: RawLine) -> None:
+    def send(self, line: GeneratedLine) -> None:
         """Produce one line.
 
         Raises:
-            BrokerError: a line before it was not taken.
+            BrokerError: an earlier line was not acknowledged.
         """
         value, key = line.text.encode(), line.key.encode() or None
         while True:
@@ -104,10 +104,10 @@ class _Sender:
             structlog.get_logger(__name__).info("lines written", topic=self._topic, lines=self.sent)
 
     def finish(self) -> None:
-        """Wait until all lines are taken.
+        """Wait until all lines are acknowledged.
 
         Raises:
-            BrokerError: some were not.
+            BrokerError: a line was not.
         """
         left = self._producer.flush(FLUSH_SECONDS)
         if self._failure or left:

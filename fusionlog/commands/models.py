@@ -1,4 +1,4 @@
-"""`fusionlog models`: what is published, which version serves, and changing that by hand."""
+"""`fusionlog models`: list the published versions, and choose the one that serves."""
 
 import sys
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ def list_models(
     if as_json:
         emit_json(rows)
         return 0
-    # Into a file or a pipe nothing is cut: there is no edge to fit.
+    # A file or a pipe has no width, so nothing is cut there.
     console = Console(width=None if sys.stdout.isatty() else 160)
     if not rows:
         console.print(f"no model is published on {topics.models}: run 'fusionlog train'")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the Kafka settings made from them."""
+"""Options that several commands share, and the Kafka settings that result from them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 
 
 class ConnectionSettings(BaseModel):
-    """The part of any settings file that says where Kafka is; the rest of the file is another program's."""
+    """The Kafka section of any settings file; the other sections belong to the agent or the trainer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

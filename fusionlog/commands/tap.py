@@ -2,18 +2,19 @@
 
 import enum
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from broker.errors import BrokerError
 from broker.settings import KafkaSettings
-from broker.topic_reader import partitions_of
+from broker.topic_reader import EARLIEST, LATEST, TopicReader
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
 from fusionlog.render.alerts import alert_block, print_lines, printable
 from fusionlog.render.console import emit_json, note
@@ -163,87 +164,57 @@ def _dead_letter(message: Message) -> Shown:
     return {"reason": letter.reason, "message": letter.message, "place": place, "value": raw}, text
 
 
+@dataclass(frozen=True)
 class _Tap:
     """Records of a topic, each once, in the order in which they come."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str, start: Start, limit: int | None, until_end: bool) -> None:
-        self._kafka, self.topic = kafka, topic
-        self._start, self._limit, self._until_end = start, limit, until_end
-        self._consumer = Consumer(
-            kafka.librdkafka()
-            # A group's name is needed for asking; nothing is ever committed.
-            | {"group.id": f"{kafka.client_id}-tap", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-        )
+    kafka: KafkaSettings
+    topic: str
+    start: Start
+    limit: int | None
+    until_end: bool
 
     @property
     def awaits(self) -> str:
         """What it waits for, for a person before an empty screen."""
-        servers = self._kafka.bootstrap_servers
-        if self._until_end:
+        servers = self.kafka.bootstrap_servers
+        if self.until_end:
             return f"records of {self.topic} on {servers}, up to its end"
-        which = "records" if self._start is Start.EARLIEST else "records from now on"
+        which = "records" if self.start is Start.EARLIEST else "records from now on"
         return f"waiting for {which} of {self.topic} on {servers}, until Ctrl-C"
 
-    def close(self) -> None:
-        """Let go of the broker."""
-        self._consumer.close()
-
-    def records(self) -> Iterator[Message]:
+    def records(self) -> Generator[Message]:
         """The records.
 
         Raises:
-            BrokerError: the broker does not answer, or the topic is not there.
+            BrokerError: the broker does not answer, or the topic is absent.
         """
-        left = self._ends()
-        offset = OFFSET_BEGINNING if self._start is Start.EARLIEST else OFFSET_END
-        partitions = range(partitions_of(self._consumer, self._kafka, self.topic, REQUEST_SECONDS))
-        self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition in partitions])
-        shown = 0
-        while left or not self._until_end:
-            message = self._consumer.poll(_POLL_SECONDS)
-            if message is None:
-                continue
-            error = message.error()
-            if error is not None:
-                raise BrokerError(f"topic {self.topic!r} must be readable, got {error.str()}")
-            yield message
-            shown += 1
-            if shown == self._limit:
-                return
-            if (message.offset() or 0) + 1 >= left.get(message.partition() or 0, 0):
-                left.pop(message.partition() or 0, None)
+        with TopicReader(self.kafka, self.topic, answer_seconds=REQUEST_SECONDS) as reader:
+            marks = reader.watermarks()
+            reader.start(dict.fromkeys(marks, EARLIEST if self.start is Start.EARLIEST else LATEST))
+            yield from islice(self._read(reader, marks), self.limit)
 
-    def _ends(self) -> dict[int, int]:
-        """End offset of each partition that has something to read."""
-        if self._start is Start.LATEST:
-            return {}
-        try:
-            found = {
-                partition: self._consumer.get_watermark_offsets(
-                    TopicPartition(self.topic, partition), timeout=REQUEST_SECONDS
-                )
-                for partition in range(partitions_of(self._consumer, self._kafka, self.topic, REQUEST_SECONDS))
-            }
-        except KafkaException as error:
-            raise BrokerError(f"topic {self.topic!r} must be readable, got {error.args[0].str()}") from error
-        return {partition: high for partition, (low, high) in found.items() if high > low}
+    def _read(self, reader: TopicReader, marks: Mapping[int, tuple[int, int]]) -> Generator[Message]:
+        if self.until_end:
+            ends = {number: end for number, (first, end) in marks.items() if end > first}
+            yield from reader.read_to({} if self.start is Start.LATEST else ends)
+            return
+        while True:
+            yield from reader.poll(_POLL_SECONDS)
 
 
 def _tap(tap: _Tap, as_json: bool, show: Callable[[Message], Shown]) -> int:
     console = Console(highlight=False)
     note(tap.awaits)
-    with closing(tap):
-        try:
-            for message in tap.records():
-                try:
-                    document, text = show(message)
-                except (RecordError, ValueError) as error:
-                    Console(stderr=True).print(f"offset {message.offset()} cannot be read: {error}", style="yellow")
-                    continue
-                if as_json:
-                    emit_json(document)
-                else:
-                    print_lines(console, text)
-        except KeyboardInterrupt:
-            return 0
+    with suppress(KeyboardInterrupt), closing(tap.records()) as records:
+        for message in records:
+            try:
+                document, text = show(message)
+            except (RecordError, ValueError) as error:
+                Console(stderr=True).print(f"offset {message.offset()} cannot be read: {error}", style="yellow")
+                continue
+            if as_json:
+                emit_json(document)
+            else:
+                print_lines(console, text)
     return 0

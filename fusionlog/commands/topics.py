@@ -37,7 +37,7 @@ def create(
     replication_factor: Annotated[int, typer.Option(min=1, help="Replicas of each created topic.")] = 1,
     as_json: AsJson = False,
 ) -> int:
-    """Create the topics that are missing; what exists is left as it is.
+    """Create the missing topics; existing ones stay unchanged.
 
     Example: fusionlog topics create --bootstrap-servers localhost:9092 --raw raw.orders:6
     """
@@ -61,7 +61,7 @@ def create(
 
 @app.command("ls")
 def list_topics(topic_prefix: TopicPrefix = None, config: Config = None, as_json: AsJson = False) -> int:
-    """Print the names that fusionlog's topics have and whether each is compacted; no broker is asked.
+    """Print the names of fusionlog's topics and whether each is compacted; needs no broker.
 
     Example: fusionlog topics ls --topic-prefix staging
     """

@@ -1,21 +1,21 @@
 """`fusionlog train`: from a labelled source and an unlabelled target to a published model."""
 
-import dataclasses
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from trainer.learning.evaluation import Share
     from trainer.recipe import TrainingReport
 
 _LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
 _STOPPING = "stopping: the workers are ended, nothing is published"
-_INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows what serves"
+_INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows the version that serves"
 
 
+# Over 60 lines: Typer makes one option of each parameter, and the mapping below gives each option its settings key.
 def train(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (YAML).")] = None,
     source: Annotated[
@@ -90,6 +90,7 @@ def train(
     --target kafka://raw.hdfs --target-layout loghub-hdfs --idle-seconds 86400 --bootstrap-servers localhost:9092
     """
     from fusionlog.exits import FAILED
+    from fusionlog.extras import require_extra
     from fusionlog.render.console import emit, emit_json, fail, warn
     from fusionlog.render.progress import show_progress
     from fusionlog.settings.load import load_settings
@@ -140,6 +141,7 @@ def train(
         "topic_prefix": topic_prefix,
     }
     settings = load_settings(TrainerSettings, config, _given(overrides))
+    require_extra("train", "trainer")
     configure_logs()
     from trainer.recipe import train as run
 
@@ -151,7 +153,7 @@ def train(
     for warning in report.warnings:
         warn(warning)
     if as_json:
-        emit_json(dataclasses.asdict(report))
+        emit_json(report.as_dict())
     else:
         for line in _summary(report):
             emit(line)
@@ -159,12 +161,12 @@ def train(
 
 
 def _layout(layout: str | None, line_pattern: str | None) -> str | None:
-    """The layout that was asked for; a line pattern alone asks for the one layout that takes it."""
+    """The layout option; a line pattern alone selects `custom`, the only layout that takes one."""
     return "custom" if layout is None and line_pattern is not None else layout
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given: without Nones and sections that hold nothing else."""
+    """The options that were given: without None, and without sections that hold nothing else."""
     given = {key: _given(value) if isinstance(value, dict) else value for key, value in values.items()}
     return {key: value for key, value in given.items() if value is not None and value != {}}
 
@@ -172,7 +174,6 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 def _summary(report: "TrainingReport") -> list[str]:
     """What people want to know: which version, made from what, how far to trust it; `--json` has the rest."""
     counts, metrics = report.counts, report.metrics
-    ready = report.transfer_readiness
     rows = {
         "system": report.system,
         "version": f"{report.version}" if report.version else "not published",
@@ -181,26 +182,23 @@ def _summary(report: "TrainingReport") -> list[str]:
         "target": f"{counts['target_lines']} lines, {counts['windows']} windows ({counts['signatures']} distinct), "
         f"{counts['templates']} templates, {counts['unreadable_lines']} lines unreadable",
         "labeller": f"{report.labeller}: {counts['answers_asked']} asked, {counts['answers_remembered']} remembered, "
-        f"{metrics['anomalous_answers']:.0f} anomalous, {metrics['abstentions']:.0f} abstentions",
+        f"{metrics.anomalous_answers} anomalous, {metrics.abstentions} abstentions",
         "source model": "not known: it takes normal and anomalous answers, on general windows too"
-        if ready is None
-        else _agreement(metrics, "readiness", ready, metrics["readiness_answers"], "answers on general windows"),
-        "model": _agreement(
-            metrics, "guard_agreement", metrics["guard_agreement"], metrics["guard_answers"], "held-out answers"
-        )
-        if metrics["guard_answers"]
+        if metrics.transfer_readiness is None
+        else _agreement(metrics.readiness, "answers on general windows"),
+        "model": _agreement(metrics.guard, "held-out answers")
+        if metrics.guard.count
         else "not known: no answer was held out",
-        "alert rate": f"{metrics['alert_rate'] * counts['windows']:.0f} of the history's {counts['windows']} windows "
-        f"({metrics['alert_rate']:.2%})",
+        "alert rate": f"{metrics.alert_rate * counts['windows']:.0f} of the history's {counts['windows']} windows "
+        f"({metrics.alert_rate:.2%})",
         "seconds": f"{report.seconds:g}",
     }
     return [f"{name:13} {value}" for name, value in rows.items() if value]
 
 
-def _agreement(metrics: Mapping[str, float], name: str, share: float, count: float, of_what: str) -> str:
-    """Counts, and the interval that they allow: a share of few answers says little."""
-    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+def _agreement(share: "Share", of_what: str) -> str:
+    """Counts and the interval: a share of few answers is uncertain."""
     return (
-        f"agrees with the labeller in {share * count:.0f} of {count:.0f} {of_what} "
-        f"(95% interval {low:.0%} to {high:.0%})"
+        f"agrees with the labeller in {share.value * share.count:.0f} of {share.count} {of_what} "
+        f"(95% interval {share.low:.0%} to {share.high:.0%})"
     )

@@ -16,7 +16,7 @@ def version() -> None:
 
 
 def version_and_exit(asked: bool) -> None:
-    """What the option --version does."""
+    """The callback of the option --version."""
     if asked:
         version()
         raise typer.Exit

@@ -1,1 +1,1 @@
-"""The demo: two generated systems, training, detection and its score, in one terminal."""
+"""The demo: generate two systems, train, detect, and score the detection."""

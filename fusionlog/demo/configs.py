@@ -1,4 +1,4 @@
-"""The settings files that the demo writes for the trainer and the agent: what a user would write by hand."""
+"""The settings files that the demo writes for the trainer and the agent, as a user would write them."""
 
 import socket
 from pathlib import Path
@@ -34,7 +34,7 @@ def write_trainer(
 
 
 def write_agent(folder: Path, kafka: KafkaSettings, topics: Topics, data: DemoData, live_topic: str, port: int) -> Path:
-    """Settings of the worker. The clock closes nothing: the end of the stream does, so a run can be repeated."""
+    """Settings of the agent. Only event time closes windows, not the clock, so that a run can be repeated."""
     return _write(
         folder / "agent.yaml",
         {
@@ -53,7 +53,7 @@ def write_agent(folder: Path, kafka: KafkaSettings, topics: Topics, data: DemoDa
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -5,7 +5,7 @@ class DemoError(Exception):
     """A step of the demo failed: a program ended early, lines are missing, or something took too long.
 
     Attributes:
-        log: the end of the log of the program that is to blame; empty when none is.
+        log: the end of the log of the program that failed; empty if no program did.
     """
 
     def __init__(self, message: str, log: str = "") -> None:

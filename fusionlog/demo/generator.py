@@ -1,4 +1,4 @@
-"""What the demo feeds in: labelled source lines, unlabelled target lines, and, kept apart from both, the truth."""
+"""The demo's data: labelled source lines, unlabelled target lines, and, separate from both, the truth."""
 
 import json
 import zlib
@@ -10,13 +10,13 @@ from pathlib import Path
 from detector.system import SystemSpec
 from fusionlog.demo.systems import DemoSystem, source_system, target_system
 from loggen.demo import media
-from loggen.engine import SimulatedLine, Stamp, Traffic, dice_of, simulate, spread
+from loggen.engine import SimulatedLine, Stamp, Traffic, rng_of, simulate, spread
 
-PARTITIONS = 4  # what the embedded broker gives every topic
+PARTITIONS = 4  # of every topic of the embedded broker
 SOURCE_SESSIONS = 1_500
 HISTORY_SESSIONS = 2_200
 LIVE_SESSIONS = 2_000
-# Fixed dates, so that a seed gives the same bytes on every day; they lie in the past of every clock.
+# Fixed dates in the past, so that a seed always gives the same bytes.
 _SOURCE_START = datetime(2025, 3, 3, 8, tzinfo=UTC)
 _HISTORY_START = datetime(2025, 3, 4, 8, tzinfo=UTC)
 _PAUSE_MS = 600_000
@@ -26,8 +26,8 @@ _RATE = 40.0
 
 
 @dataclass(frozen=True)
-class RawLine:
-    """A line as a shipper sends it: no label, no truth. `key` is what the shipper hashes to a partition."""
+class GeneratedLine:
+    """A line as a shipper sends it, without label and truth. `key` is what the shipper hashes to a partition."""
 
     text: str
     time_ms: int
@@ -37,20 +37,20 @@ class RawLine:
 
 @dataclass(frozen=True)
 class DemoData:
-    """Everything that a seed makes.
+    """All data of a seed.
 
     Attributes:
         source: (line, whether its session failed) in order.
         history, live: the target's lines before and after training.
-        truth: session → failure kind of the live sessions, "" for a sound one; for the demo's scorer alone.
-        kinds: the failure kinds of the target, by what shows them.
+        truth: live session → failure kind, "" for a normal session; only the demo's scorer reads it.
+        kinds: failure kind of the target → what shows it.
     """
 
     source_spec: SystemSpec
     target_spec: SystemSpec
     source: tuple[tuple[str, bool], ...]
-    history: tuple[RawLine, ...]
-    live: tuple[RawLine, ...]
+    history: tuple[GeneratedLine, ...]
+    live: tuple[GeneratedLine, ...]
     truth: dict[str, str]
     kinds: dict[str, str]
 
@@ -72,29 +72,31 @@ def generate(seed: int) -> DemoData:
 
 
 def history_truth(seed: int) -> dict[str, str]:
-    """Session → failure kind of the history, which no part of the demo looks at: for studies in `bench` alone."""
+    """Session → failure kind of the history; only `bench` reads it, the demo does not."""
     return _target_lines(target_system(seed), seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))[1]
 
 
-def closing_lines(lines: Sequence[RawLine], spec: SystemSpec, partitions: int = PARTITIONS) -> tuple[RawLine, ...]:
-    """One keyless line for each partition, so late that it moves the watermark past every open window."""
+def closing_lines(
+    lines: Sequence[GeneratedLine], spec: SystemSpec, partitions: int = PARTITIONS
+) -> tuple[GeneratedLine, ...]:
+    """One line without a key per partition, late enough to move the watermark past every open window."""
     window = spec.window
     after = max(line.time_ms for line in lines) + int(1000 * (window.idle_seconds + window.lateness_seconds)) + 60_000
     text = media.layout(Stamp(after, "m1", "debug", "gossip", "", "end of shift"))
-    return tuple(RawLine(text, after, partition, "") for partition in range(partitions))
+    return tuple(GeneratedLine(text, after, partition, "") for partition in range(partitions))
 
 
 def write_source(path: Path, data: DemoData) -> None:
-    """Write the labelled source as JSON lines, as a user would hand it over."""
+    """Write the labelled source as JSON lines."""
     with path.open("w", encoding="utf-8") as file:
         for text, failed in data.source:
             file.write(json.dumps({"message": text, "label": "anomalous" if failed else "normal"}) + "\n")
 
 
-def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[RawLine]:
-    """The target's live lines without end, in order of time, for the log generator process."""
+def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[GeneratedLine]:
+    """Endless live lines of the target in order of time, for `fusionlog generate`."""
     target = target_system(seed)
-    waiting: list[RawLine] = []
+    waiting: list[GeneratedLine] = []
     shift = 0
     while True:
         lines, _ = _target_lines(target, seed, f"live {shift}", _SHIFT_SESSIONS, start_ms, sessions_per_minute)
@@ -107,37 +109,37 @@ def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[Raw
 
 
 def _source_lines(source: DemoSystem, seed: int) -> tuple[tuple[str, bool], ...]:
-    dice = dice_of(seed, "source")
+    rng = rng_of(seed, "source")
     kinds = [fault.kind for fault in source.service.faults]
-    failing = spread(int(dice.uniform(0.10, 0.15) * SOURCE_SESSIONS), kinds, _AT_LEAST, dice)
-    lines = simulate(source.service, Traffic(SOURCE_SESSIONS, _ms(_SOURCE_START), _RATE, failing), dice)
+    failing = spread(int(rng.uniform(0.10, 0.15) * SOURCE_SESSIONS), kinds, _AT_LEAST, rng)
+    lines = simulate(source.service, Traffic(SOURCE_SESSIONS, _ms(_SOURCE_START), _RATE, failing), rng)
     return tuple((line.text, bool(line.failure)) for line in lines)
 
 
 def _target_lines(
     target: DemoSystem, seed: int, part: str, sessions: int, start_ms: int, sessions_per_minute: float = _RATE
-) -> tuple[tuple[RawLine, ...], dict[str, str]]:
-    dice = dice_of(seed, part)
+) -> tuple[tuple[GeneratedLine, ...], dict[str, str]]:
+    rng = rng_of(seed, part)
     live = part.startswith("live")
     kinds = [fault.kind for fault in target.service.faults]
-    rate = dice.uniform(0.055, 0.075) if live else dice.uniform(0.05, 0.075)
+    rate = rng.uniform(0.055, 0.075) if live else rng.uniform(0.05, 0.075)
     traffic = Traffic(
         sessions=sessions,
         start_ms=start_ms,
-        sessions_per_minute=sessions_per_minute * dice.uniform(0.8, 1.2),
-        failures=spread(int(rate * sessions), kinds, min(_AT_LEAST, int(rate * sessions) // len(kinds)), dice),
-        change_at=dice.uniform(0.3, 0.5) if live else 1.0,
-        changed_share=dice.uniform(0.5, 0.8) if live else 0.0,
+        sessions_per_minute=sessions_per_minute * rng.uniform(0.8, 1.2),
+        failures=spread(int(rate * sessions), kinds, min(_AT_LEAST, int(rate * sessions) // len(kinds)), rng),
+        change_at=rng.uniform(0.3, 0.5) if live else 1.0,
+        changed_share=rng.uniform(0.5, 0.8) if live else 0.0,
     )
-    lines = simulate(target.service, traffic, dice)
+    lines = simulate(target.service, traffic, rng)
     truth = {line.session: line.failure for line in lines if line.session}
     return tuple(_raw(line, number) for number, line in enumerate(lines)), truth
 
 
-def _raw(line: SimulatedLine, number: int) -> RawLine:
-    """A shipper keeps a session on one partition and spreads the rest."""
+def _raw(line: SimulatedLine, number: int) -> GeneratedLine:
+    """Lines of a session go to one partition, the others to all in turn."""
     partition = (zlib.crc32(line.session.encode()) if line.session else number) % PARTITIONS
-    return RawLine(line.text, line.time_ms, partition, line.session)
+    return GeneratedLine(line.text, line.time_ms, partition, line.session)
 
 
 def _ms(moment: datetime) -> int:

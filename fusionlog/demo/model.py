@@ -1,19 +1,16 @@
-"""The published model as the demo reads it back, for its name and for what it calls a new template."""
+"""Reads the published model back, for its name and its templates."""
 
 from collections.abc import Callable
 
-from broker.registry.blob_stores import load_artifact
+from broker.registry.artifacts import load_artifact, open_store
 from broker.registry.records import read_models
-from broker.registry.stores import open_store
 from broker.settings import KafkaSettings
 from detector.artifact.export import unpack
-from detector.input.line_reader import LineReader
 from detector.model.detection_model import DetectionModel
-from detector.parsing.masking import Masker
-from detector.parsing.parser import LineParser
+from detector.partition_reader import InputRecord, SystemReader
 from detector.system import SystemSpec
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import RawLine
+from fusionlog.demo.generator import GeneratedLine
 from schemas.topics import Topics
 
 
@@ -30,12 +27,11 @@ def load_champion(kafka: KafkaSettings, topics: Topics, system: str) -> Detectio
     return unpack(files, pointer.sha256, version=pointer.version)
 
 
-def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[RawLine], bool]:
-    """Says of a line whether the templates learned in training lack it."""
-    reader = LineReader(spec)
-    parser = LineParser(Masker(model.masks, spec.max_tokens), model.matcher)
+def novelty_of(model: DetectionModel, spec: SystemSpec) -> Callable[[GeneratedLine], bool]:
+    """A function that says whether a line matches no template of the model."""
+    reader = SystemReader(spec, model.matcher)
 
-    def is_new(line: RawLine) -> bool:
-        return parser.event(reader.read(line.text.encode(), line.time_ms).text).novel
+    def is_new(line: GeneratedLine) -> bool:
+        return any(read.event.novel for read in reader.lines(InputRecord(0, line.text.encode(), line.time_ms)))
 
     return is_new

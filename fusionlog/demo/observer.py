@@ -1,12 +1,12 @@
-"""Watches what comes out of the agent: shows alerts, keeps windows, knows which lines are accounted for."""
+"""Collects the agent's output: shows alerts, keeps windows, and lists the lines that are accounted for."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Message
 
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import RawLine
-from fusionlog.demo.scorer import JudgedWindow
+from fusionlog.demo.generator import GeneratedLine
+from fusionlog.demo.scorer import ScoredWindow
 from fusionlog.demo.topics import Follower
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
@@ -14,13 +14,11 @@ from schemas.codec import decode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
-
-Place = tuple[int, int]
-"""Partition and offset of a line in the raw topic."""
+from testkit.lines import Place
 
 
 class Observer:
-    """Everything that came out of the agent so far.
+    """All output of the agent so far.
 
     Args:
         topics: the topics that the agent writes to.
@@ -42,42 +40,46 @@ class Observer:
         self.late: set[Place] = set()
         self.dead: set[Place] = set()
 
-    def look(self) -> None:
-        """Take what has come since the last look."""
+    def poll(self) -> None:
+        """Read the output since the last call."""
         for message in self._follower.take():
             self._readers[message.topic() or ""](message)
 
     def complete(self, keyed: set[Place]) -> bool:
-        """Whether every line that names a session has come out, and an alert with every anomalous window."""
-        self.look()
+        """Whether every keyed line is accounted for and every anomalous window has its alert."""
+        self.poll()
         anomalous = {window.id for window in self.windows.values() if window.anomalous}
         return keyed <= self.accounted() and anomalous <= set(self.alerts)
 
     def accounted(self) -> set[Place]:
-        """Lines that are in a closed window, late, or a dead letter."""
-        return self.late | self.dead | {place for window in self.windows.values() for place in _places(window)}
+        """Places of lines that are in a closed window, late, or a dead letter."""
+        return self.late | self.dead | {line for window in self.windows.values() for line in _places(window)}
 
-    def judged(self, lines: Mapping[Place, RawLine], is_new: Callable[[RawLine], bool]) -> list[JudgedWindow]:
+    def scored_windows(
+        self, lines: Mapping[Place, GeneratedLine], is_new: Callable[[GeneratedLine], bool]
+    ) -> list[ScoredWindow]:
         """The windows for the scorer.
 
         Raises:
-            DemoError: two windows hold the same line: something was counted twice.
+            DemoError: two windows hold the same line.
         """
-        places: list[Place] = [place for window in self.windows.values() for place in _places(window)]
-        if len(places) != len(set(places)):
-            raise DemoError(f"every line must be in one window, got {len(places) - len(set(places))} in two")
-        return [self._judge(window, [lines[place] for place in _places(window)], is_new) for window in self._in_order()]
+        positions = [position for window in self.windows.values() for position in _places(window)]
+        if len(positions) != len(set(positions)):
+            raise DemoError(f"every line must be in one window, got {len(positions) - len(set(positions))} in two")
+        return [
+            self._scored(window, [lines[position] for position in _places(window)], is_new)
+            for window in sorted(self.windows.values(), key=lambda window: (window.partition, window.offsets[0]))
+        ]
 
-    def _judge(self, window: ClosedWindow, lines: Sequence[RawLine], is_new: Callable[[RawLine], bool]) -> JudgedWindow:
-        return JudgedWindow(
+    def _scored(
+        self, window: ClosedWindow, lines: Sequence[GeneratedLine], is_new: Callable[[GeneratedLine], bool]
+    ) -> ScoredWindow:
+        return ScoredWindow(
             key=window.key,
             alerted=window.id in self.alerts,
             lines=tuple(line.text for line in lines),
             new_template=any(map(is_new, lines)),
         )
-
-    def _in_order(self) -> list[ClosedWindow]:
-        return sorted(self.windows.values(), key=lambda window: (window.partition, window.offsets[0]))
 
     def _alert(self, message: Message) -> None:
         alert = decode(message.value() or b"", Alert)
@@ -91,12 +93,12 @@ class Observer:
 
     def _late_line(self, message: Message) -> None:
         late = decode(message.value() or b"", LateLine)
-        self.late.add((late.partition, late.offset))
+        self.late.add(Place(late.partition, late.offset))
 
     def _dead_letter(self, message: Message) -> None:
         letter = DeadLetter.from_headers([(name, value or b"") for name, value in message.headers() or []])
-        self.dead.add((letter.partition, letter.offset))
+        self.dead.add(Place(letter.partition, letter.offset))
 
 
 def _places(window: ClosedWindow) -> list[Place]:
-    return [(window.partition, offset) for offset in window.offsets]
+    return [Place(window.partition, offset) for offset in window.offsets]

@@ -1,4 +1,4 @@
-"""What the demo found out, as a document for scripts and as tables for people."""
+"""The demo's result, as a JSON document for scripts and as tables for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class DemoResult:
-    """One run of the demo; `kinds` says by what each failure kind shows."""
+    """The result of one run; `kinds` maps each failure kind to what shows it."""
 
     seed: int
     broker: str

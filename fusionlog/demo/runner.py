@@ -6,47 +6,48 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from broker.admin import ensure_topics
-from broker.embedded import PARTITION_BYTES, EmbeddedBroker
+from broker.embedded import EmbeddedBroker
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from detector.model.detection_model import DetectionModel
 from fusionlog.demo import configs
-from fusionlog.demo.child import Child
+from fusionlog.demo.checks import check_all_kept, check_room, consumed_lines, places_of
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import PARTITIONS, DemoData, RawLine, closing_lines, generate, write_source
+from fusionlog.demo.generator import PARTITIONS, DemoData, GeneratedLine, closing_lines, generate, write_source
 from fusionlog.demo.model import load_champion, novelty_of
-from fusionlog.demo.observer import Observer, Place
+from fusionlog.demo.observer import Observer
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
-from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.demo.topics import Follower, send
 from fusionlog.render.alerts import alert_block, alert_line, print_lines
-from fusionlog.render.spinner import SignsOfLife
+from fusionlog.render.spinner import Spinner
 from fusionlog.settings.load import load_settings
 from fusionlog.signals import interrupted_by
 from schemas.alert import Alert
 from schemas.topics import Topics
+from testkit.errors import ProcessError, TestkitError
+from testkit.kafka_io import Kafka
+from testkit.processes import ManagedProcess, fusionlog_process
+from trainer.progress import Stage, decode_records
 
 EMBEDDED = "embedded"
 TRAIN_SECONDS = 240.0
 READY_SECONDS = 60.0
 WINDOWS_SECONDS = 90.0
 _FULL_ALERTS = 12
-# The embedded broker drops the oldest records of a full partition without a word: stay well below.
-_ROOM_BYTES = PARTITION_BYTES * 3 // 5
-_RECORD_OVERHEAD_BYTES = 80
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo is asked for.
+    """Options of the demo.
 
     Attributes:
         bootstrap_servers: a Kafka to use instead of the embedded broker.
@@ -59,12 +60,21 @@ class DemoOptions:
 
 
 def run(options: DemoOptions, console: Console) -> DemoResult:
-    """Run the demo; everything it started is stopped and cleared away when it returns or fails, also on Ctrl-C.
+    """Run the demo; everything it started is stopped and removed when it returns or fails, also on Ctrl-C.
 
     Raises:
         DemoError: a program failed or lines are missing.
-        SettingsError: the servers' address is none.
+        SettingsError: the address of the servers is invalid.
     """
+    try:
+        return _run(options, console)
+    except ProcessError as error:
+        raise DemoError(error.problem, error.log) from error
+    except (TestkitError, BrokerError) as error:
+        raise DemoError(str(error)) from error
+
+
+def _run(options: DemoOptions, console: Console) -> DemoResult:
     started = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(interrupted_by((signal.SIGTERM,)))
@@ -93,19 +103,14 @@ def run(options: DemoOptions, console: Console) -> DemoResult:
         )
 
 
-class _Stage(msgspec.Struct):
-    """A line of the trainer's log, of which only this is looked at."""
-
-    stage: str = ""
-
-
 class _Demo:
-    """One run's data, topics and files."""
+    """The data, topics and files of one run."""
 
     def __init__(self, options: DemoOptions, servers: str, folder: Path, console: Console) -> None:
         prefix = f"fusionlog-demo-{uuid.uuid4().hex[:8]}"
         self._options, self._folder, self._console = options, folder, console
         self._kafka = load_settings(KafkaSettings, None, {"bootstrap_servers": servers, "client_id": prefix}, {})
+        self._io = Kafka(self._kafka)
         self.topics = Topics(prefix)
         self._history_topic, self._live_topic = f"{prefix}.raw.history", f"{prefix}.raw.live"
         self._group = f"{prefix}-agent"
@@ -113,10 +118,10 @@ class _Demo:
         self._champion: DetectionModel | None = None
         self.train_seconds = 0.0
         self.data: DemoData = generate(options.seed)
-        self.live: tuple[RawLine, ...] = (*self.data.live, *closing_lines(self.data.live, self.data.target_spec))
+        self.live: tuple[GeneratedLine, ...] = (*self.data.live, *closing_lines(self.data.live, self.data.target_spec))
 
     def prepare(self) -> None:
-        """Make topics, files, and the target's past."""
+        """Make topics and files, and send the target's history."""
         data = self.data
         self._say(
             f"[bold]1[/]  Systems of seed {self._options.seed}: "
@@ -124,13 +129,13 @@ class _Demo:
             f"'{data.target_spec.name}', {len(data.history):,} lines without, which can fail in {len(data.kinds)} ways"
         )
         if self._options.bootstrap_servers is None:
-            _check_room(data.history)
-            _check_room(self.live)
+            check_room(data.history)
+            check_room(self.live)
         raw = {self._history_topic: PARTITIONS, self._live_topic: PARTITIONS}
         ensure_topics(self._kafka, self.topics, raw=raw, raw_config={"retention.ms": "-1"})
         write_source(self._folder / configs.SOURCE_FILE, data)
-        send(self._kafka, self._history_topic, data.history, lambda: None)
-        self._check_kept(self._history_topic, data.history)
+        send(self._io, self._history_topic, data.history, lambda: None)
+        check_all_kept(self._io, self._history_topic, data.history)
         self._say(f"   broker {self._kafka.bootstrap_servers}, topics {self.topics.prefix}.*")
 
     def train(self) -> None:
@@ -139,13 +144,14 @@ class _Demo:
             self._folder, self._kafka, self.topics, self.data, self._history_topic, self._options.seed
         )
         self._say("[bold]2[/]  Training on the past, without a label of the target: fusionlog train")
-        log = self._folder / "train.log"
+        progress = self._folder / "progress.jsonl"
+        command = ["train", "--config", str(config), "--progress-file", str(progress)]
         started = time.monotonic()
         with (
-            SignsOfLife(self._console, "training") as signs,
-            Child(["train", "--config", str(config)], log, signal.SIGINT) as child,
+            Spinner(self._console, "training") as spinner,
+            fusionlog_process(command, self._folder / "train.log", stop_signal=signal.SIGINT) as training,
         ):
-            child.wait(TRAIN_SECONDS, lambda: signs.tell(_stage_of(child.tail())))
+            training.finish(TRAIN_SECONDS, lambda: spinner.update(_stage_of(progress)))
         self.train_seconds = time.monotonic() - started
         model = self.model()
         self._say(
@@ -154,29 +160,29 @@ class _Demo:
         )
 
     def detect(self) -> tuple[Scores, int, float]:
-        """Run the agent over the live lines; scores, lines consumed, and how long the lines took."""
+        """Run the agent over the live lines; returns scores, consumed lines, and seconds that the lines took."""
         port = configs.free_port()
         config = configs.write_agent(self._folder, self._kafka, self.topics, self.data, self._live_topic, port)
         self._say("[bold]3[/]  Starting the worker: fusionlog agent")
         log = self._folder / "agent.log"
         owned = (self.topics.alerts, self.topics.windows, self.topics.late, self.topics.dlq)
-        with Child(["agent", "--config", str(config)], log) as agent, Follower(self._kafka, owned) as follower:
-            with SignsOfLife(self._console, "waiting for the worker") as signs:
-                agent.wait_until(lambda: _is_ready(port), READY_SECONDS, "readiness of the agent", signs.tell)
+        command = ["agent", "--config", str(config)]
+        with fusionlog_process(command, log) as agent, Follower(self._kafka, owned) as follower:
+            with Spinner(self._console, "waiting for the agent") as spinner:
+                agent.wait_until(lambda: _is_ready(port), "readiness of the agent", READY_SECONDS, spinner.update)
             observer = Observer(self.topics, follower, self._show)
             seconds = self._stream(agent, observer)
             code = agent.stop()
             if code != 0:
                 raise DemoError(f"the agent must end with 0 after SIGTERM, got {code}", agent.tail())
-            observer.look()
-        consumed = self._check_consumed()
-        lines = _placed(self.live)
-        judged = observer.judged(lines, novelty_of(self.model(), self.data.target_spec))
+            observer.poll()
+        consumed = consumed_lines(self._io, self._group, self._live_topic, self.live)
+        windows = observer.scored_windows(places_of(self.live), novelty_of(self.model(), self.data.target_spec))
         self._say(
             f"   {len(self.live):,} lines in {seconds:.1f} s, {len(observer.windows):,} windows, "
             f"{len(observer.alerts)} alerts, {len(observer.late)} late, {len(observer.dead)} dead letters"
         )
-        return score(judged, self.data.truth), consumed, seconds
+        return score(windows, self.data.truth), consumed, seconds
 
     def model(self) -> DetectionModel:
         """The model that serves, read back from the broker as the agent reads it."""
@@ -184,8 +190,8 @@ class _Demo:
             self._champion = load_champion(self._kafka, self.topics, self.data.target_spec.name)
         return self._champion
 
-    def _stream(self, agent: Child, observer: Observer) -> float:
-        """Send the live lines, show alerts meanwhile, wait until all of them have come out; seconds that took."""
+    def _stream(self, agent: ManagedProcess, observer: Observer) -> float:
+        """Send the live lines, show alerts meanwhile, wait until every window is closed; returns the seconds."""
         self._say(
             f"[bold]4[/]  Streaming {len(self.live):,} live lines; alerts as they come, the first of a kind in full:\n"
         )
@@ -193,17 +199,17 @@ class _Demo:
 
         def between() -> None:
             agent.check()
-            observer.look()
+            observer.poll()
 
-        send(self._kafka, self._live_topic, self.live, between)
-        self._check_kept(self._live_topic, self.live)
-        keyed = {place for place, line in _placed(self.live).items() if line.key}
-        agent.wait_until(lambda: observer.complete(keyed), WINDOWS_SECONDS, "the closing of every window")
+        send(self._io, self._live_topic, self.live, between)
+        check_all_kept(self._io, self._live_topic, self.live)
+        keyed = {place for place, line in places_of(self.live).items() if line.key}
+        agent.wait_until(lambda: observer.complete(keyed), "the closing of every window", WINDOWS_SECONDS)
         self._say("")
         return time.monotonic() - started
 
     def _show(self, alert: Alert) -> None:
-        """The first alerts of their kind in full, the rest in a line each."""
+        """Print the first alert of a kind in full, later ones in one line each."""
         full = alert.data.fingerprint not in self._seen and len(self._seen) < _FULL_ALERTS
         if full:
             self._seen.add(alert.data.fingerprint)
@@ -211,24 +217,6 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
-
-    def _check_kept(self, topic: str, lines: Sequence[RawLine]) -> None:
-        sent = Counter(line.partition for line in lines)
-        kept = {partition: end for partition, end in ends(self._kafka, topic).items() if end}
-        if kept != dict(sent):
-            raise DemoError(f"topic {topic} must hold every line, got {kept} of {dict(sent)}")
-
-    def _check_consumed(self) -> int:
-        """Lines below the committed position, which must be all.
-
-        Raises:
-            DemoError: consumed is not produced.
-        """
-        sent = Counter(line.partition for line in self.live)
-        positions = committed(self._kafka, self._group, self._live_topic, PARTITIONS)
-        if positions != dict(sent):
-            raise DemoError(f"the agent must consume what was produced, got {positions} of {dict(sent)}")
-        return sum(positions.values())
 
 
 @contextmanager
@@ -244,13 +232,10 @@ def _folder(keep: bool, console: Console) -> Iterator[Path]:
         console.print(f"settings, logs and data are kept in {folder}", soft_wrap=True)
 
 
-def _stage_of(log: str) -> str:
-    """What the trainer is at, by the last line of its log that says so."""
-    for line in reversed(log.splitlines()):
-        with suppress(msgspec.DecodeError):
-            if stage := msgspec.json.decode(line, type=_Stage).stage:
-                return stage
-    return ""
+def _stage_of(progress: Path) -> str:
+    """The stage that the training run is in, by the last progress record that names one."""
+    records = decode_records(progress.read_bytes()) if progress.exists() else ()
+    return next((record.name for record in reversed(list(records)) if isinstance(record, Stage)), "")
 
 
 def _is_ready(port: int) -> bool:
@@ -259,21 +244,3 @@ def _is_ready(port: int) -> bool:
             return bool(answer.status == 200)  # noqa: PLR2004 (the one good answer)
     except OSError:  # not listening yet, or 503
         return False
-
-
-def _placed(lines: Sequence[RawLine]) -> dict[Place, RawLine]:
-    """Where each line stands: the topic is new and each partition was written in order by one producer."""
-    counts: Counter[int] = Counter()
-    placed = {}
-    for line in lines:
-        placed[line.partition, counts[line.partition]] = line
-        counts[line.partition] += 1
-    return placed
-
-
-def _check_room(lines: Sequence[RawLine]) -> None:
-    sizes: Counter[int] = Counter()
-    for line in lines:
-        sizes[line.partition] += len(line.text) + _RECORD_OVERHEAD_BYTES
-    if max(sizes.values()) > _ROOM_BYTES:
-        raise DemoError(f"a partition must take at most {_ROOM_BYTES} bytes, got {max(sizes.values())}")

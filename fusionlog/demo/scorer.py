@@ -1,9 +1,11 @@
-"""Truth meets alerts here and nowhere else: how good they are, and how good simple rules are on the same windows."""
+"""Compares alerts with the truth, and simple rules on the same windows with it. Nothing else of the demo reads it."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from testkit.confusion import confusion
 
 _SEVERITY = re.compile(r"\blvl=(?:warn|error|fatal)\b", re.IGNORECASE)
 _ERROR_SEVERITY = re.compile(r"\blvl=(?:error|fatal)\b", re.IGNORECASE)
@@ -14,8 +16,15 @@ _WORDS = re.compile(
 
 
 @dataclass(frozen=True)
-class JudgedWindow:
-    """A closed window: whose it is, whether it was alerted, what stood in it, whether a template of it was new."""
+class ScoredWindow:
+    """A closed window.
+
+    Attributes:
+        key: its session.
+        alerted: an alert was sent for it.
+        lines: its raw text.
+        new_template: one of its lines matches no template of the model.
+    """
 
     key: str
     alerted: bool
@@ -27,7 +36,7 @@ class JudgedWindow:
 class Scores:
     """Precision, recall and F1 of the alerts, recall by kind of failure, and F1 of the simple rules.
 
-    `keyword_f1` is the best of four severity and keyword rules, so that the comparison is not with a straw man.
+    `keyword_f1` is the best of four severity and keyword rules, so that the comparison is fair.
     """
 
     windows: int
@@ -41,25 +50,26 @@ class Scores:
     new_template_f1: float
 
 
-def score(windows: Sequence[JudgedWindow], truth: Mapping[str, str]) -> Scores:
-    """Score windows against the truth (session → failure kind, "" for a sound session).
+def score(windows: Sequence[ScoredWindow], truth: Mapping[str, str]) -> Scores:
+    """Score windows against the truth (session → failure kind, "" for a normal session).
 
     Raises:
-        KeyError: a window's key is of no session: the windows are of other data.
+        KeyError: a window's key is no session of the truth: the windows are of other data.
     """
     kinds = [truth[window.key] for window in windows]
     alerted = [window.alerted for window in windows]
-    precision, recall, f1 = _rates(alerted, kinds)
+    failing = list(map(bool, kinds))
+    ours = confusion(alerted, failing)
     return Scores(
         windows=len(windows),
-        anomalous=sum(map(bool, kinds)),
+        anomalous=sum(failing),
         alerts=sum(alerted),
-        precision=precision,
-        recall=recall,
-        f1=f1,
+        precision=ours.precision,
+        recall=ours.recall,
+        f1=ours.f1,
         recall_by_failure_kind=_recall_by_kind(alerted, kinds),
-        keyword_f1=max(_rates([_says(window, rule) for window in windows], kinds)[2] for rule in KEYWORD_RULES),
-        new_template_f1=_rates([window.new_template for window in windows], kinds)[2],
+        keyword_f1=max(confusion([_says(window, rule) for window in windows], failing).f1 for rule in KEYWORD_RULES),
+        new_template_f1=confusion([window.new_template for window in windows], failing).f1,
     )
 
 
@@ -71,18 +81,8 @@ KEYWORD_RULES: tuple[Callable[[str], bool], ...] = (
 )
 
 
-def _says(window: JudgedWindow, rule: Callable[[str], bool]) -> bool:
+def _says(window: ScoredWindow, rule: Callable[[str], bool]) -> bool:
     return any(map(rule, window.lines))
-
-
-def _rates(flagged: Sequence[bool], kinds: Sequence[str]) -> tuple[float, float, float]:
-    """Precision, recall, F1; 0 where nothing was flagged or nothing is anomalous."""
-    hits = sum(flag and bool(kind) for flag, kind in zip(flagged, kinds, strict=True))
-    flags, anomalies = sum(flagged), sum(map(bool, kinds))
-    precision = hits / flags if flags else 0.0
-    recall = hits / anomalies if anomalies else 0.0
-    f1 = 2 * hits / (flags + anomalies) if flags + anomalies else 0.0
-    return precision, recall, f1
 
 
 def _recall_by_kind(flagged: Sequence[bool], kinds: Sequence[str]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from detector.system import MaskRule, SystemSpec, WindowSpec
 from loggen.demo import media, payments
-from loggen.engine import Service, dice_of
+from loggen.engine import Service, rng_of
 
 MEDIA_SPEC = SystemSpec(
     name=media.NAME,
@@ -29,17 +29,17 @@ PAYMENTS_SPEC = SystemSpec(
 
 @dataclass(frozen=True)
 class DemoSystem:
-    """A described service and how its lines are to be read."""
+    """A service of the log generator and the spec that reads its lines."""
 
     service: Service
     spec: SystemSpec
 
 
 def source_system(seed: int) -> DemoSystem:
-    """The mature system: payments."""
-    return DemoSystem(payments.payments(dice_of(seed, "payments")), PAYMENTS_SPEC)
+    """The labelled source: payments."""
+    return DemoSystem(payments.payments(rng_of(seed, "payments")), PAYMENTS_SPEC)
 
 
 def target_system(seed: int) -> DemoSystem:
-    """The new system: a media pipeline."""
-    return DemoSystem(media.media(dice_of(seed, "media")), MEDIA_SPEC)
+    """The unlabelled target: a media pipeline."""
+    return DemoSystem(media.media(rng_of(seed, "media")), MEDIA_SPEC)

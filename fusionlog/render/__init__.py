@@ -1,1 +1,1 @@
-"""What people see: alerts, tables, progress."""
+"""Output for people: alerts, tables, progress."""

@@ -1,4 +1,4 @@
-"""How alerts and the demo's result look in a terminal."""
+"""Alerts and the demo's result as text for a terminal."""
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -19,10 +19,10 @@ _SAMPLES = 2
 
 
 def alert_block(alert: Alert) -> RenderableType:
-    """An alert with its explanation: what, where, by what knowledge, which lines speak for it, samples."""
+    """An alert in full: its window, the reason, the templates that contribute most, sample lines."""
     data = alert.data
     rows: list[Text] = [alert_line(alert)]
-    # The summary says in a sentence what the rows below say; it is for those who get the alert alone.
+    # The alert's summary repeats these rows as a sentence, so it is left out.
     knowledge = _KNOWLEDGE.get(data.explanation.knowledge, data.explanation.knowledge)
     rows.append(_row("why", f"{printable(', '.join(data.reason))}: {printable(knowledge)}"))
     rows += [
@@ -48,7 +48,7 @@ def alert_line(alert: Alert) -> Text:
 
 
 def print_lines(console: Console, renderable: RenderableType) -> None:
-    """Print lines cut to the width of a terminal, and whole where the output is no terminal."""
+    """Print lines: on a terminal cut to its width, elsewhere in full."""
     if console.is_terminal:
         console.print(renderable, no_wrap=True, overflow="ellipsis")
     else:
@@ -60,7 +60,7 @@ def summary(rows: dict[str, str], recall_by_kind: dict[str, tuple[str, int, floa
 
     Args:
         rows: name → figure.
-        recall_by_kind: kind → (by what it shows, how many there were, share of them found).
+        recall_by_kind: failure kind → (what shows it, number of windows, share that was found).
     """
     figures = Table(title="Result", title_justify="left", show_header=False)
     for name, figure in rows.items():
@@ -73,7 +73,7 @@ def summary(rows: dict[str, str], recall_by_kind: dict[str, tuple[str, int, floa
 
 
 def printable(text: str) -> str:
-    """The text with every character that could steer a terminal written as an escape."""
+    """The text with every unprintable character, such as a terminal's control codes, as an escape."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 

@@ -1,4 +1,4 @@
-"""What the commands print: results on standard output, everything for people on standard error."""
+"""Output of the commands: results on standard output, messages on standard error."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def fail(message: str, code: int) -> int:
-    """Print one line on standard error; the code, for the caller to exit with."""
+    """Print one line on standard error and return the exit code."""
     print(f"fusionlog: {message}", file=sys.stderr)
     return code
 
@@ -17,7 +17,7 @@ def warn(message: str) -> None:
 
 
 def note(message: str) -> None:
-    """Print one line for the person who waits; nothing where standard error is no terminal."""
+    """Print one line on standard error if that is a terminal."""
     if sys.stderr.isatty():
         print(f"fusionlog: {message}", file=sys.stderr)
 

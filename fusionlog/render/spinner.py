@@ -1,4 +1,4 @@
-"""Showing that something long goes on: a spinner on a terminal, a line now and then elsewhere."""
+"""Shows that a long step is still running: a spinner on a terminal, a line every fifteen seconds elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from rich.console import Console
 EVERY_SECONDS = 15.0
 
 
-class SignsOfLife:
-    """Says what goes on and for how long. Context manager.
+class Spinner:
+    """Context manager around a long step.
 
     Args:
-        console: where it is said.
-        what: what goes on, e.g. `training`.
+        console: where to print.
+        what: name of the step, e.g. `training`.
         clock: monotonic seconds.
     """
 
     def __init__(self, console: Console, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._what, self._clock = console, what, clock
-        self._status = console.status(what)  # shows nothing where there is no terminal
-        self._began = self._told_at = clock()
+        self._status = console.status(what)  # prints nothing where there is no terminal
+        self._began = self._printed_at = clock()
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -33,12 +33,12 @@ class SignsOfLife:
     ) -> None:
         self._status.stop()
 
-    def tell(self, at: str = "") -> None:
-        """Go on; `at` is the part that is being done."""
+    def update(self, part: str = "") -> None:
+        """Show the seconds so far, and the part of the step that is running."""
         now = self._clock()
-        text = f"{self._what} for {now - self._began:.0f} s{f', {at}' if at else ''}"
+        text = f"{self._what} for {now - self._began:.0f} s{f', {part}' if part else ''}"
         if self._console.is_terminal:
             self._status.update(text)
-        elif now - self._told_at >= EVERY_SECONDS:
-            self._told_at = now
+        elif now - self._printed_at >= EVERY_SECONDS:
+            self._printed_at = now
             self._console.print(f"   {text}", markup=False, soft_wrap=True)

@@ -1,8 +1,8 @@
 """Settings from a YAML file, the environment and the command line, as one frozen pydantic model.
 
-The later wins: defaults of the model, file, environment (`FUSIONLOG_KAFKA__BOOTSTRAP_SERVERS=…`; two underscores
-descend; values that start with `[` or `{` are YAML), overrides (flags). Unknown keys are refused wherever they stand.
-Whatever is wrong leaves as one `SettingsError` line that names the key, the value, what is allowed and who set it.
+Order, the later wins: defaults of the model, file, environment (`FUSIONLOG_KAFKA__BOOTSTRAP_SERVERS=…`; two
+underscores separate levels; values that start with `[` or `{` are YAML), options. Unknown keys are refused everywhere.
+Every problem is one `SettingsError` line that names the key, the value, what is allowed and where the value was set.
 """
 
 import os
@@ -23,7 +23,7 @@ ENVIRONMENT_PREFIX = "FUSIONLOG_"
 MAX_FILE_BYTES = 1_048_576
 M = TypeVar("M", bound=BaseModel)
 
-# Kubernetes adds these to every pod beside a Service whose name starts with "fusionlog"; they are no settings.
+# Kubernetes sets these in every pod when a Service's name starts with "fusionlog"; they are not settings.
 _SERVICE_LINK = re.compile(r"(^|_)(SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
 
 
@@ -61,7 +61,7 @@ def load_settings(
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a repeated key is an error and a date stays the text that was written."""
+    """Safe YAML in which a repeated key is an error and a date stays text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -155,7 +155,7 @@ def _merge(
     origins: dict[tuple[str, ...], str],
     path: tuple[str, ...],
 ) -> None:
-    """Lay `values` over `into`; mappings merge key by key, everything else (lists too) is replaced."""
+    """Merge `values` into `into`: mappings key by key; everything else, lists too, is replaced."""
     for key, value in values.items():
         below = (*path, str(key))
         origins[below] = origin

@@ -1,4 +1,4 @@
-"""Logging: structlog for our own lines and for those of the libraries, to standard error."""
+"""Logging: structlog formats our own log lines and those of the libraries, on standard error."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ _REMEMBERED = 1_000
 
 
 class OncePerWhile(logging.Filter):
-    """Passes a library's message again only after a while: without a broker aiokafka writes many a second."""
+    """Drops a library's message that was passed less than ten seconds ago: aiokafka repeats them without a broker."""
 
     def __init__(self, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class OncePerWhile(logging.Filter):
         self._passed_at: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is shown; our own always are."""
+        """Whether the record is shown; our own records always are."""
         if not record.name.startswith(_NOISY):
             return True
         key = (record.name, str(record.msg))
@@ -63,7 +63,7 @@ def configure_logs(style: Literal["auto", "json", "console"] = "auto", level: Lo
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _NOISY:  # their "info" is a running commentary
+    for name in _NOISY:  # their "info" logs every step
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared[:-1], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -1,4 +1,4 @@
-"""A pydantic error as the one line an operator needs: which key, set where, to what, and what is allowed."""
+"""A pydantic error as one line for the operator: the key, its value, where it was set, and what is allowed."""
 
 import difflib
 import re
@@ -28,14 +28,15 @@ _SECRET = re.compile(r"pass?w|pwd|secret|credential|jaas|api_?key|(^|_)token$", 
 
 
 def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mapping[tuple[str, ...], str]) -> str:
-    """The first problem as one line; how many others there are is said at its end.
+    """The first problem as one line, which ends with the number of other problems.
 
     Args:
         error: what pydantic found.
         model_type: the model that was validated.
         origins: path of each given key → where it was set.
     """
-    # A default that could not be made, and a list short of its wrong item, follow from the problem that is told.
+    # Two kinds of problem only follow from another one: a default factory that was not called, and a list that is
+    # too short because one of its items is wrong.
     found = error.errors(include_url=False)
     problems = [
         one
@@ -43,7 +44,7 @@ def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mappi
         if one["type"] != "default_factory_not_called"
         and not (one["type"] == "too_short" and any(_inside(other["loc"], one["loc"]) for other in found))
     ]
-    # A mistyped key is told before the key that it was meant to be is missed.
+    # A mistyped key is also a missing one: report the unknown key first.
     first = min(problems, key=lambda one: one["type"] != "extra_forbidden")
     origin = _origin(first["loc"], origins)
     line = _describe(first, model_type, origin)

@@ -1,4 +1,4 @@
-"""The settings reference, made from the settings: `python -m fusionlog.settings.reference > docs/configuration.md`."""
+"""Generates the settings reference: `python -m fusionlog.settings.reference > docs/configuration.md`."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin

@@ -1,1 +1,1 @@
-"""The demo's systems and faults, which judge: nothing that trains imports them."""
+"""The demo's systems and faults, which the accuracy is measured on: nothing that trains imports them."""

@@ -1,10 +1,12 @@
-"""Alerts: a function of window, verdict and model; nothing private in them."""
+"""Alerts: a function of window, verdict and model."""
 
 import json
 
 from agent.models.serving import ModelServing, Reasons, Verdict
 from agent.stages.alerts import build_alert, fingerprint, rfc3339
-from agent.stages.detect import InputRecord, SystemPipeline
+from agent.stages.detect import SystemDetection
+from agent.stages.stage import PlainRecord, TopicRole
+from agent.testing import records_of
 from detector.model.explain import Contribution
 from detector.testing import ANOMALOUS_LINES, SYSTEM, tiny_model
 from detector.windowing.cutter import WindowCutter
@@ -19,13 +21,13 @@ def reasons(*weights: float) -> Reasons:
 
 
 def test_an_alert_names_window_model_and_evidence_without_secrets() -> None:
-    """Identity, source range and severity stand in it; passwords and addresses in samples and templates do not."""
+    """It holds identity, source range and severity, and no password or address from samples and templates."""
     model = ModelServing(tiny_model())
-    partition = SystemPipeline(SYSTEM, model, source="/fusionlog/test").partition("raw", 2)
+    partition = SystemDetection(SYSTEM, model, source="/fusionlog/test").stage("raw", 2)
     texts = [*ANOMALOUS_LINES, "order=17 login with password=hunter2 from 10.1.2.3"]
-    partition.process([InputRecord(at + 40, text.encode(), 1_700_000_000_000 + at) for at, text in enumerate(texts)])
+    partition.process([PlainRecord(at + 40, text.encode(), 1_700_000_000_000 + at) for at, text in enumerate(texts)])
     output = partition.flush()
-    (alert,), (window,) = output.alerts, output.windows
+    (alert,), (window,) = records_of(output, TopicRole.ALERTS), records_of(output, TopicRole.WINDOWS)
     assert (alert.id, alert.subject, alert.source) == (window.id, "17", "/fusionlog/test/orders")
     assert alert.time == "2023-11-14T22:13:20.002Z"
     data = alert.data
@@ -53,8 +55,8 @@ def test_times_are_rfc_3339_even_beyond_the_calendar() -> None:
     assert rfc3339(-(10**17)).startswith("0001-")
 
 
-def test_a_window_that_no_single_event_explains_is_said_to_be_one() -> None:
-    """Without a contribution the summary speaks of order and number."""
+def test_the_summary_says_when_no_single_event_explains_the_score() -> None:
+    """Without a contribution the summary names order and number."""
     cutter = WindowCutter("orders", SYSTEM.window, "raw", 0)
     cutter.add(0, 0, ["k"], "a", "text a")
     cutter.flush()
@@ -64,7 +66,7 @@ def test_a_window_that_no_single_event_explains_is_said_to_be_one() -> None:
 
 
 def test_samples_of_what_carries_the_score_come_first() -> None:
-    """An operator reads the telling line first, not the window's first line."""
+    """An operator reads the line of the strongest evidence first, not the window's first line."""
     cutter = WindowCutter("orders", SYSTEM.window, "raw", 0)
     for offset, name in enumerate("cba"):
         cutter.add(offset, offset, ["k"], name, f"line {name}")

@@ -1,4 +1,4 @@
-"""Private parts of Faust and aiokafka that the transport stands on, pinned: an upgrade that moves them fails here."""
+"""Private parts of Faust and aiokafka that the transport uses, pinned: an upgrade that changes them fails here."""
 
 import inspect
 from importlib.metadata import version
@@ -16,7 +16,8 @@ from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import ConsumerMessage
 
-from agent.runtime.transport import BatchConsumer, BatchSchema, BatchThread, BatchTransport
+from agent.runtime.consumer_thread import BatchThread
+from agent.runtime.transport import BatchConsumer, BatchSchema, BatchTransport
 
 
 def parameters(function: object) -> list[str]:
@@ -90,7 +91,7 @@ def test_the_places_that_call_us_are_where_they_were() -> None:
 
 
 def test_a_record_that_aiokafka_cannot_read_closes_a_generator() -> None:
-    """By that a partition is known that it cannot go on with; what it drained before of others is dropped."""
+    """That shows at which partition it is stuck; records of other partitions in the same call are dropped."""
     assert inspect.isgeneratorfunction(PartitionRecords._unpack_records)
     assert "self._records_iterator = self._unpack_records()" in inspect.getsource(PartitionRecords.__init__)
     assert "self._partition_records = partition_records" in inspect.getsource(FetchResult.__init__)

@@ -9,12 +9,13 @@ from agent.metrics import Metrics
 from agent.models.serving import ModelServing
 from agent.models.watcher import ModelWatcher
 from agent.settings import AgentSettings
-from broker.registry.blob_stores import save_artifact
+from agent.timeouts import Timeouts
+from broker.registry.artifacts import save_artifact
 from broker.testing import InMemoryBlobStore
 from detector.errors import ArtifactError, StoreError
 from detector.testing import SYSTEM, tiny_files
-from schemas.codec import decode, encode
-from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
+from schemas.codec import encode
+from schemas.model_record import ModelAlias, ModelPointer
 
 
 class _Record:
@@ -23,30 +24,32 @@ class _Record:
     offset = 0
 
     def __init__(self, record: ModelPointer | ModelAlias) -> None:
-        self.key, self.value = record.key.encode(), encode(record)
+        self.key, self.value = record.key.encode, lambda: encode(record)
 
 
 class _Rig:
     """A watcher that is fed by hand, over a store in memory."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.statuses: list[str] = []
         self.swapped: list[ModelServing] = []
         self.store = InMemoryBlobStore()
         self.sha256 = save_artifact(self.store, tiny_files())
-        monkeypatch.setattr(agent.models.watcher, "open_store", lambda *_: self.store)
-        monkeypatch.setattr(agent.models.watcher, "RETRY_SECONDS", 0.0)
 
         async def swap(_system: str, serving: ModelServing) -> None:
             self.swapped.append(serving)
 
-        settings = AgentSettings(systems=[{"topics": ["raw"], "spec": SYSTEM}], device="cpu")
-        sink: Any = self
-        self.watcher = ModelWatcher(settings, sink, Metrics(), swap)
-
-    def send(self, records: list[Any]) -> None:
-        """Take a status, as the sink does."""
-        self.statuses += [decode(record.value, ModelStatus).result for record in records]
+        settings = AgentSettings.model_validate(
+            {"systems": [{"topics": ["raw"], "spec": SYSTEM.model_dump()}], "device": "cpu"}
+        )
+        self.watcher = ModelWatcher(
+            settings,
+            lambda status: self.statuses.append(status.result),
+            Metrics(),
+            swap,
+            open_artifacts=lambda _url: self.store,
+            timeouts=Timeouts(model_retry_seconds=0),
+        )
 
     async def move(self, epoch: int) -> list[str]:
         """Move the alias to the version, at an epoch; the statuses that came of it."""
@@ -54,7 +57,7 @@ class _Rig:
         pointer = ModelPointer(**common, epoch=1, store="memory://", created_ms=1, labeller="heuristic", size_bytes=1)
         alias = ModelAlias(**common, alias="champion", epoch=epoch, moved_ms=1)
         self.statuses = []
-        self.watcher._fold({None: [_Record(pointer), _Record(alias)]})
+        self.watcher._fold([_Record(pointer), _Record(alias)])
         await self.watcher._load_wanted()
         return self.statuses
 
@@ -63,7 +66,7 @@ async def test_a_refused_model_is_tried_again_when_its_alias_is_moved_there_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A refusal holds while the same records are read again; a later move of the alias is another try."""
-    rig = _Rig(monkeypatch)
+    rig = _Rig()
 
     def refuse(*_: Any, **__: Any) -> None:
         raise ArtifactError("too large for this agent")
@@ -79,7 +82,7 @@ async def test_a_refused_model_is_tried_again_when_its_alias_is_moved_there_agai
 @pytest.mark.parametrize("error", [StoreError("away"), RuntimeError("out of memory"), OSError("no route")])
 async def test_what_says_nothing_of_the_model_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """A store that is away and a device that is full may pass; the model is not refused for them."""
-    rig = _Rig(monkeypatch)
+    rig = _Rig()
 
     def fail(*_: Any, **__: Any) -> None:
         raise error
@@ -93,7 +96,7 @@ async def test_what_says_nothing_of_the_model_is_tried_again(monkeypatch: pytest
 
 async def test_content_that_breaks_its_reader_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The content is what its hash says, so an error that nobody foresaw would come again: it is tried once."""
-    rig = _Rig(monkeypatch)
+    rig = _Rig()
 
     def fail(*_: Any, **__: Any) -> None:
         raise KeyError("tensor")

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-import agent.runtime.snapshot_store
 from agent.errors import LostState, SnapshotTooLarge
 from agent.metrics import Metrics
 from agent.runtime.producer import Sink
@@ -45,7 +44,7 @@ async def test_a_snapshot_is_read_back_between_others(kafka: KafkaSettings, sink
 
 
 async def test_a_snapshot_that_is_not_there_is_lost_state(kafka: KafkaSettings, sink: Sink) -> None:
-    """Beyond the end, of another hash, of another group: each is an error, never an empty state."""
+    """A position past the end, another hash, another group: each is an error, never an empty state."""
     store = SnapshotStore(kafka, "state2", "group", sink)
     name = (await store.write("raw", 0, b"body", 1, [])).name
     for wrong in (
@@ -83,12 +82,9 @@ async def test_superseded_snapshots_are_tombstoned(kafka: KafkaSettings, sink: S
     assert [message.key() for message in read_topic(kafka, "state4") if message.value() is None] == list(stored.keys)
 
 
-async def test_what_could_not_be_read_back_is_not_written(
-    kafka: KafkaSettings, sink: Sink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_could_not_be_read_back_is_not_written(kafka: KafkaSettings, sink: Sink) -> None:
     """A snapshot of exactly the limit is read back; one above it, compressed or not, is refused unwritten."""
-    monkeypatch.setattr(agent.runtime.snapshot_store, "MAX_BYTES", 1_000)
-    store = SnapshotStore(kafka, "state3", "group", sink)
+    store = SnapshotStore(kafka, "state3", "group", sink, max_bytes=1_000)
     keys: list[bytes] = []
     for body in (b"x" * 1_001, random.Random(0).randbytes(1_000)):
         with pytest.raises(SnapshotTooLarge, match="raw/0 must be at most 1000 bytes, got 10"):

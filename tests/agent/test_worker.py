@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-import agent.runtime.checkpoint
-import agent.worker
 from agent.errors import BatchLost
-from agent.runtime.checkpoint import every
-from agent.runtime.transport import Batch
+from agent.runtime.batch import Batch
 from agent.settings import AgentSettings
-from agent.worker import Worker
+from agent.timeouts import Timeouts
+from agent.worker import Worker, every
 from detector.testing import SYSTEM
 
 
@@ -36,19 +34,19 @@ class _Partition:
 
 def worker() -> Worker:
     """A worker that was not started, with one partition whose consumer does not answer."""
-    made = Worker(
-        AgentSettings(systems=[{"topics": ["raw"], "spec": SYSTEM}], http={"port": 0, "stalled_seconds": 0.2})
-    )
+    settings = {
+        "systems": [{"topics": ["raw"], "spec": SYSTEM.model_dump()}],
+        "http": {"port": 0, "stalled_seconds": 0.2},
+    }
+    made = Worker(AgentSettings.model_validate(settings), Timeouts(tick_seconds=0.05, progress_seconds=0.05))
     checkpointer: Any = made.checkpointer
-    checkpointer._thread = _SilentThread()
+    checkpointer._consumer = _SilentThread()
     checkpointer.partitions = {TP("raw", 0): _Partition()}
     return made
 
 
-async def test_the_live_probe_fails_when_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tick that waits for a consumer that does not answer is no sign of life, and is given up after a while."""
-    monkeypatch.setattr(agent.worker, "CLOCK_SECONDS", 0.05)
-    monkeypatch.setattr(agent.runtime.checkpoint, "PROGRESS_SECONDS", 0.05)
+async def test_the_live_probe_fails_when_the_clock_stands_still() -> None:
+    """A tick whose consumer does not answer does not count as alive, and ends after its time-out."""
     made = worker()
     assert made._alive().ok, "before its start it is not judged"
     made._ticked_at = 0.0
@@ -66,8 +64,8 @@ async def test_the_live_probe_fails_when_the_clock_stands_still(monkeypatch: pyt
     ticking.cancel()
 
 
-async def test_an_error_that_says_what_to_do_is_told_once_without_a_stack(caplog: pytest.LogCaptureFixture) -> None:
-    """An error of ours ends the agent; it is logged where the agent ends, not here."""
+async def test_an_error_of_ours_is_logged_once_and_without_a_stack(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends the agent, and is logged where the agent ends, not where it is caught first."""
     made = worker()
     await made.take(TP("raw", 0), Batch(1, 2, []))
     assert isinstance(made.failure, BatchLost)

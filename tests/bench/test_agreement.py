@@ -1,9 +1,8 @@
 import msgspec
 
-from bench.agreement import audit, compare
+from bench.agreement import compare
 from schemas.alert import Alert, AlertData, AlertWindow, Evidence, Explanation, ModelReference
 from schemas.closed_window import ClosedWindow
-from testkit.reference_windows import Cut
 
 MODEL = ModelReference(name="bgl", version=1, sha256="a" * 64)
 
@@ -30,11 +29,6 @@ def window(key="R1", offsets=(0, 1), **changes):
     return ClosedWindow(**(fields | changes))
 
 
-def cut(key="R1", offsets=(0, 1)):
-    """A window of the independent cut."""
-    return Cut(key, 0, offsets, 0, 1)
-
-
 def alert(alert_id="R1-0", *, replay=False, lines=2):
     """An alert about a window."""
     data = AlertData(
@@ -52,34 +46,6 @@ def alert(alert_id="R1-0", *, replay=False, lines=2):
         model=MODEL,
     )
     return Alert(id=alert_id, source="s", subject="R1", time="t", data=data)
-
-
-def test_equal_windows_are_neither_lost_nor_partial():
-    """Windows that are those of the cut, one of them sent twice, pass; the repetition is counted."""
-    found = audit([window(), window("R2", (2,)), window()], [cut(), cut("R2", (2,))])
-
-    assert (found.lost, found.partial, found.repeated, found.contradictory) == (0, 0, 1, 0)
-
-
-def test_a_missing_window_is_lost():
-    """A window of the cut that the topic lacks is counted as lost."""
-    found = audit([window()], [cut(), cut("R2", (2,))])
-
-    assert (found.lost, found.partial) == (1, 0)
-
-
-def test_a_window_without_some_of_its_lines_is_partial():
-    """Fewer lines than the cut has from the same first line, and a fragment that starts in the middle, both count."""
-    found = audit([window(offsets=(0,)), window(offsets=(1,))], [cut()])
-
-    assert (found.lost, found.partial) == (0, 2)
-
-
-def test_repeated_records_that_differ_are_partial():
-    """A whole window does not hide a second record of it that lacks a line."""
-    found = audit([window(), window(offsets=(0,))], [cut()])
-
-    assert (found.lost, found.partial, found.contradictory) == (0, 1, 1)
 
 
 def test_a_replay_may_differ_in_scores_by_rounding_only():

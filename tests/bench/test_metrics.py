@@ -1,7 +1,8 @@
 import pytest
 
 from bench import baselines
-from bench.metrics import Wrong, average_precision, confusion, most_wrong
+from bench.metrics import Wrong, average_precision, most_wrong
+from testkit.confusion import confusion
 
 
 def test_counts_of_windows_become_precision_and_recall():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.registry.blob_stores import FolderStore, load_artifact, save_artifact
+from broker.registry.artifacts import load_artifact, save_artifact
+from broker.registry.blob_stores import FolderStore
 from broker.testing import InMemoryBlobStore
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, StoreError

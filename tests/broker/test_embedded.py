@@ -8,10 +8,11 @@ from confluent_kafka import Consumer, TopicPartition
 from broker.admin import check_topics, ensure_topics
 from broker.embedded import EmbeddedBroker
 from broker.errors import BrokerError
+from broker.producer import write_all
+from broker.registry.artifacts import open_store
 from broker.registry.blob_stores import FolderStore
-from broker.registry.kafka_store import KafkaStore, write_all
-from broker.registry.records import Registry, publish, read_models
-from broker.registry.stores import open_store
+from broker.registry.kafka_store import KafkaStore
+from broker.registry.records import Registry, read_models, write_record
 from broker.settings import KafkaSettings
 from broker.topic_reader import read_topic
 from detector.errors import StoreError
@@ -96,7 +97,8 @@ def test_stores_open_by_url(kafka: KafkaSettings, tmp_path: object) -> None:
 def test_published_models_are_read_back(kafka: KafkaSettings) -> None:
     """Pointer and alias come back; junk on the topic is passed over."""
     write_all(kafka, [(TOPICS.models, b"junk", b"junk"), (TOPICS.models, b"version/s/9", b"{}")])
-    publish(kafka, TOPICS, pointer(1), alias(1, 2))
+    write_record(kafka, TOPICS, pointer(1))
+    write_record(kafka, TOPICS, alias(1, 2))
     registry = read_models(kafka, TOPICS)
     assert registry.champion("s") == pointer(1)
     assert (registry.next_version("s"), registry.next_epoch("s"), registry.systems()) == (2, 3, ["s"])

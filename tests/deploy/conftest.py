@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/fusionlog"
-Render = Callable[..., list[dict[str, Any]]]
+Manifests = list[dict[str, Any]]
+Render = Callable[..., Manifests]
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +31,10 @@ def helm() -> str:
 
 
 @pytest.fixture
-def render(helm: str, tmp_path: Path) -> Iterator[Render]:
+def render(helm: str, tmp_path: Path) -> Render:
     """A function from values (a file of `ci/`, then a mapping) to the chart's objects."""
 
-    def render_chart(variant: str | None = None, values: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def render_chart(variant: str | None = None, values: dict[str, Any] | None = None) -> Manifests:
         command = [helm, "template", "release-name", str(CHART), "--namespace", "logs"]
         if variant:
             command += ["-f", str(CHART / f"ci/{variant}-values.yaml")]

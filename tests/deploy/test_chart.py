@@ -1,25 +1,31 @@
 """What the rendered chart says, against what the programs accept."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from agent.settings import AgentSettings
 from deploy.tools import values_schema
 from fusionlog.settings.load import load_settings
+from tests.deploy.conftest import Manifests, Render
 from trainer.settings import TrainerSettings
+
+M = TypeVar("M", bound=BaseModel)
 
 VARIANTS = [None, "minimal", "sasl", "external-store"]
 
 
-def objects(manifests, kind):
+def objects(manifests: Manifests, kind: str) -> dict[str, Any]:
     """Objects of a kind, by name."""
     return {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == kind}
 
 
-def pods(manifests):
+def pods(manifests: Manifests) -> Iterator[tuple[str, Any]]:
     """Every pod spec with its object's kind."""
     for manifest in manifests:
         spec = manifest.get("spec", {})
@@ -28,12 +34,12 @@ def pods(manifests):
             yield manifest["kind"], spec["template"]["spec"]
 
 
-def settings_files(manifests):
+def settings_files(manifests: Manifests) -> dict[str, str]:
     """File name → content, of all ConfigMaps."""
     return {name: text for found in objects(manifests, "ConfigMap").values() for name, text in found["data"].items()}
 
 
-def load(model, text, tmp_path: Path):
+def load(model: type[M], text: str, tmp_path: Path) -> M:
     """Settings as a pod would read them."""
     path = tmp_path / "settings.yaml"
     path.write_text(text, encoding="utf-8")
@@ -41,7 +47,7 @@ def load(model, text, tmp_path: Path):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_programs_accept_the_rendered_settings(render, variant, tmp_path):
+def test_the_programs_accept_the_rendered_settings(render: Render, variant: str | None, tmp_path: Path) -> None:
     """Each settings file of each variant loads, and a model trained by it fits the agent that will serve it."""
     files = settings_files(render(variant))
     agent = load(AgentSettings, files.pop("agent.yaml"), tmp_path)
@@ -59,7 +65,7 @@ def test_the_programs_accept_the_rendered_settings(render, variant, tmp_path):
         )
 
 
-def test_numbers_of_the_values_arrive_as_they_were_written(render, tmp_path):
+def test_numbers_of_the_values_arrive_as_they_were_written(render: Render, tmp_path: Path) -> None:
     """Helm turns large numbers into floats with an exponent; the settings still get the integer."""
     values = {"agent": {"settings": {"model": {"max_bytes": 134_217_728}, "checkpoint_seconds": 2.5}}}
     agent = load(AgentSettings, settings_files(render("sasl", values))["agent.yaml"], tmp_path)
@@ -67,7 +73,7 @@ def test_numbers_of_the_values_arrive_as_they_were_written(render, tmp_path):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_file_that_settings_name_is_mounted(render, variant):
+def test_every_file_that_settings_name_is_mounted(render: Render, variant: str | None) -> None:
     """Each path below /etc/fusionlog in settings and arguments lies in a volume that brings it."""
     manifests = render(variant)
     files = settings_files(manifests)
@@ -88,7 +94,24 @@ def test_every_file_that_settings_name_is_mounted(render, variant):
         assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_each_program_has_its_own_identity(render):
+@pytest.mark.parametrize(
+    ("variant", "agent", "trainer"),
+    [
+        (None, "fusionlog-agent:0.1.0", "fusionlog-trainer:0.1.0"),
+        (
+            "sasl",
+            "registry.example.com/fusionlog-agent@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "registry.example.com/mirror/trainer:stable",
+        ),
+    ],
+)
+def test_each_program_runs_in_its_own_image(render: Render, variant: str | None, agent: str, trainer: str) -> None:
+    """The agent and the topics job run in the agent's image, trainings in the trainer's; each can be overridden."""
+    images = {kind: pod["containers"][0]["image"] for kind, pod in pods(render(variant))}
+    assert images == {"Deployment": agent, "Job": agent, "CronJob": trainer}
+
+
+def test_each_program_has_its_own_identity(render: Render) -> None:
     """The trainer, which writes models, and the topics job, which creates topics, do not share the agent's user."""
     files = settings_files(render("sasl"))
     users = {name: yaml.safe_load(text)["kafka"]["sasl_username"] for name, text in files.items()}
@@ -101,7 +124,7 @@ def test_each_program_has_its_own_identity(render):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_no_secret_stands_in_the_chart(render, variant):
+def test_no_secret_stands_in_the_chart(render: Render, variant: str | None) -> None:
     """Passwords and keys come from Secrets that exist, never from values."""
     manifests = render(variant)
     assert not objects(manifests, "Secret")
@@ -110,7 +133,7 @@ def test_no_secret_stands_in_the_chart(render, variant):
         assert "api_key:" not in text
 
 
-def test_the_agents_probes_ask_its_own_port(render):
+def test_the_agents_probes_ask_its_own_port(render: Render) -> None:
     """The port of the values is the one that the agent opens, names and is probed at."""
     manifests = render(values={"agent": {"httpPort": 9999}})
     (deployment,) = objects(manifests, "Deployment").values()
@@ -127,7 +150,7 @@ def test_the_agents_probes_ask_its_own_port(render):
     ]
 
 
-def test_changed_settings_roll_the_agent_and_make_a_new_topics_job(render):
+def test_changed_settings_roll_the_agent_and_make_a_new_topics_job(render: Render) -> None:
     """A pod's checksum follows its settings; the topics job, which cannot be changed, gets a new name."""
     before, after = render(), render(values={"topicPrefix": "other"})
     for kind, key in (("Deployment", "template"), ("CronJob", "jobTemplate")):
@@ -138,16 +161,17 @@ def test_changed_settings_roll_the_agent_and_make_a_new_topics_job(render):
     assert objects(before, "Job").keys() == objects(render(), "Job").keys()
 
 
-def test_long_names_stay_within_kubernetes_limits(render):
+def test_long_names_stay_within_kubernetes_limits(render: Render) -> None:
     """A CronJob's name may have 52 characters, also for a system whose name has 63."""
-    systems = [{"topics": ["a"], "spec": {"name": "s" * 62 + end}} for end in "ab"]
-    trainings = [{"system": system["spec"]["name"]} for system in systems]
+    names = ["s" * 62 + end for end in "ab"]
+    systems = [{"topics": ["a"], "spec": {"name": name}} for name in names]
+    trainings = [{"system": name} for name in names]
     manifests = render(values={"systems": systems, "trainer": {"trainings": trainings}, "fullnameOverride": "f" * 60})
     assert len(objects(manifests, "CronJob")) == 2
     assert all(len(name) <= 52 for name in objects(manifests, "CronJob"))
 
 
-def test_the_values_schema_follows_the_settings():
+def test_the_values_schema_follows_the_settings() -> None:
     """What `helm install` accepts below the settings is what agent and trainer accept."""
     held = values_schema.SCHEMA.read_text(encoding="utf-8")
     assert held == values_schema.render(json.loads(held)), "run: python deploy/tools/values_schema.py"

@@ -1,13 +1,14 @@
-"""The main job as the deployment files describe it: their commands, arguments and environment, on a real Kafka."""
+"""Topics, training and detection by the deployment files: their commands, arguments and environment, on real Kafka."""
 
 import json
 import re
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,9 +17,9 @@ from deploy.kafka.local_kafka import LocalKafka, free_port
 from detector.system import SystemSpec
 from fusionlog.demo.systems import MEDIA_SPEC as SPEC
 from schemas.topics import Topics
-from tests.deploy.conftest import ROOT
-from tests.deploy.kafka_reading import records, topic_partitions
-from tests.deploy.workload import Workload, end, from_pod, from_service, wait_for
+from testkit.kafka_io import Kafka
+from tests.deploy.conftest import ROOT, Render
+from tests.deploy.workload import Workload, from_pod, from_service
 
 STEP_SECONDS = 120.0
 TRAIN_SECONDS = 480.0
@@ -28,7 +29,7 @@ RAW = "logs.media"
 
 @dataclass(frozen=True)
 class Deployment:
-    """The workloads of one way to deploy, with what was put in the place of its network."""
+    """The workloads of one kind of deployment, with the addresses that replace its network."""
 
     topics: Workload
     history: Workload
@@ -42,7 +43,7 @@ class Deployment:
 
 
 @pytest.fixture(params=["helm", "compose"])
-def deployment(request, kafka, tmp_path) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest, kafka: str, tmp_path: Path) -> Iterator[Deployment]:
     """Chart and compose file in turn."""
     if request.param == "helm":
         yield helm_deployment(request.getfixturevalue("render"), kafka, tmp_path)
@@ -52,7 +53,7 @@ def deployment(request, kafka, tmp_path) -> Iterator[Deployment]:
             yield compose_deployment(broker.bootstrap_servers, tmp_path)
 
 
-def helm_deployment(render, servers: str, folder: Path) -> Deployment:
+def helm_deployment(render: Render, servers: str, folder: Path) -> Deployment:
     """The chart's pods; a user's values make the training small. Lines come from the compose file's generator."""
     unique = uuid.uuid4().hex[:6]
     raw, port = f"{RAW}.{unique}", free_port()
@@ -74,7 +75,7 @@ def helm_deployment(render, servers: str, folder: Path) -> Deployment:
     kinds = {found["kind"]: found.get("spec", {}) for found in manifests}
     local = {"kafka:9092": servers, "port: 8080": f"port: {port}"}
 
-    def workload(pod, name: str) -> Workload:
+    def workload(pod: Mapping[str, Any], name: str) -> Workload:
         (folder / name).mkdir()
         return from_pod(pod["template"]["spec"], config_maps, folder / name, local)
 
@@ -105,59 +106,46 @@ def compose_deployment(servers: str, folder: Path, raw: str = RAW) -> Deployment
         return from_service(services[name], entrypoint, ROOT, folder / f"compose-{name}", local)
 
     workloads = {name: workload(name) for name in ("topics", "history", "trainer", "agent", "generator")}
-    # As a user in a hurry would: the file's own settings take twice as long and do the same.
+    # The steps are fewer than the file's, which take twice as long and do the same.
     quick = {"FUSIONLOG_META_STEPS": "20", "FUSIONLOG_FINAL_STEPS": "60"}
     trainer = workloads["trainer"]
-    workloads["trainer"] = replace(trainer, environment={**trainer.environment, **quick})
+    workloads["trainer"] = trainer._replace(environment={**trainer.environment, **quick})
     return Deployment(**workloads, agent_port=port, names=Topics(), raw=raw, servers=servers)
 
 
 def ready(port: int) -> bool:
-    """Whether the agent says that it is ready."""
+    """Whether the agent is ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
 @pytest.mark.kafka
-def test_what_is_deployed_does_the_main_job(deployment):
+@pytest.mark.ray
+def test_what_is_deployed_does_the_main_job(deployment: Deployment) -> None:
     """Topics are made, a model is trained and published, and the agent serves it: windows scored by version 1."""
     deployment.topics.run(STEP_SECONDS)
-    partitions = topic_partitions(deployment.servers)
-    assert {spec.name for spec in deployment.names.specs()} <= partitions.keys()
-    assert partitions[deployment.names.state] >= partitions[deployment.raw] > 1
+    kafka = Kafka(deployment.servers)
+    partitions = {spec.name: len(kafka.ends(spec.name)) for spec in deployment.names.specs()}
+    assert partitions[deployment.names.state] >= len(kafka.ends(deployment.raw)) > 1
 
     deployment.history.run(STEP_SECONDS)
     deployment.trainer.run(TRAIN_SECONDS)
 
-    agent = deployment.agent.start()
-    generator = None
-    try:
-        wait_for("answer on /ready", lambda: ready(deployment.agent_port), STEP_SECONDS, agent, deployment.agent)
-        generator = deployment.generator.start()
-        windows = wait_for(
-            "scored window",
-            lambda: records(deployment.servers, deployment.names.windows),
-            STEP_SECONDS,
-            agent,
-            deployment.agent,
-        )
-        alerts = wait_for(
-            "alert", lambda: records(deployment.servers, deployment.names.alerts), STEP_SECONDS, agent, deployment.agent
-        )
-        assert generator.poll() is None, deployment.generator.output()
-    finally:
-        if generator is not None:
-            end(generator)
-        code = end(agent)
-    assert code == 0, deployment.agent.output()
-    assert {json.loads(value)["model"]["version"] for value in windows} == {1}
-    assert {json.loads(value)["data"]["model"]["version"] for value in alerts} == {1}
+    with deployment.agent.start() as agent:
+        agent.wait_until(lambda: ready(deployment.agent_port), "answer on /ready", STEP_SECONDS)
+        with deployment.generator.start() as generator:
+            windows = agent.wait_until(lambda: kafka.read_json(deployment.names.windows), "scored window", STEP_SECONDS)
+            alerts = agent.wait_until(lambda: kafka.read_json(deployment.names.alerts), "alert", STEP_SECONDS)
+            generator.check()
+        assert agent.stop() == 0, agent.log
+    assert {window["model"]["version"] for window in windows} == {1}
+    assert {alert["data"]["model"]["version"] for alert in alerts} == {1}
 
 
-def test_the_compose_file_watches_what_its_generator_writes():
+def test_the_compose_file_watches_what_its_generator_writes() -> None:
     """Agent and trainer of the compose file read the generated system by the generator's own description."""
     agent, trainer = (
         yaml.safe_load((ROOT / f"deploy/docker/{name}.yaml").read_text(encoding="utf-8"))

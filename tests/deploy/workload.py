@@ -1,29 +1,26 @@
-"""Runs what a manifest describes as a process on this machine: its command, arguments, environment and mounted files.
+"""Runs a container of a manifest as a process on this machine: its command, arguments, environment and mounted files.
 
-Only what a container runtime would provide is put in its place: the mounted folders, the broker's address and ports.
+Only the parts that a container runtime provides are replaced: the mounted folders, the broker's address and ports.
 """
 
 import os
 import re
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from testkit.processes import ManagedProcess
 
 PROGRAMS = Path(sys.executable).parent  # stands for the image's PATH
-LOG_TAIL = 4_000
 
 
-@dataclass(frozen=True)
-class Workload:
+class Workload(NamedTuple):
     """One container's process.
 
     Attributes:
         command: program and arguments, paths and addresses already replaced.
-        environment: the container's environment and nothing of ours but PATH.
+        environment: the container's environment, and nothing of ours but PATH.
         folder: where it starts.
         log: file that takes its output.
     """
@@ -33,36 +30,16 @@ class Workload:
     folder: Path
     log: Path
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Starts it; the caller ends it."""
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.command, env=dict(self.environment), cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
-            )
+    def start(self) -> ManagedProcess:
+        """Start it; leaving the context ends it."""
+        variables = (f"{name}={value}" for name, value in self.environment.items())
+        command = ["env", "--ignore-environment", f"--chdir={self.folder}", *variables, *self.command]
+        return ManagedProcess(command, self.log, name=" ".join(self.command))
 
-    def run(self, timeout_seconds: float) -> None:
-        """Runs it to its end, which must be exit code 0."""
-        process = self.start()
-        try:
-            code = process.wait(timeout_seconds)
-        finally:
-            end(process)
-        assert code == 0, f"{' '.join(self.command)} exited with {code}:\n{self.output()}"
-
-    def output(self) -> str:
-        """The end of what it has written."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
-
-
-def end(process: subprocess.Popen[bytes], grace_seconds: float = 40.0) -> int:
-    """Stops a process by SIGTERM, then SIGKILL; its exit code."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return process.wait()
+    def run(self, seconds: float) -> None:
+        """Run it to its end, which must be exit code 0."""
+        with self.start() as process:
+            process.finish(seconds)
 
 
 def from_pod(
@@ -129,19 +106,6 @@ def replaced(text: str, paths: Mapping[str, Path], replace: Mapping[str, str]) -
     table = {path: str(local) for path, local in paths.items()} | dict(replace)
     pattern = "|".join(re.escape(key) for key in sorted(table, key=len, reverse=True))
     return re.sub(rf"(?<![\w./-])(?:{pattern})(?![\w.-])", lambda match: table[match[0]], text)
-
-
-def wait_for(
-    what: str, ready: Any, timeout_seconds: float, process: subprocess.Popen[bytes], workload: Workload
-) -> Any:
-    """Asks `ready()` until it returns something true; the process must live meanwhile."""
-    deadline = time.monotonic() + timeout_seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"ended before {what}:\n{workload.output()}"
-        if answer := ready():
-            return answer
-        time.sleep(0.5)
-    raise AssertionError(f"no {what} within {timeout_seconds} s:\n{workload.output()}")
 
 
 def _workload(

@@ -13,10 +13,13 @@ import safetensors.numpy
 from detector.artifact.export import pack, read_manifest, unpack
 from detector.artifact.manifest import Lineage
 from detector.errors import ArtifactError
+from detector.model.calibration import Calibration
 from detector.model.detection_model import TemplateInfo
 from detector.model.embedding import Embedder, Idf, WordVectors
 from detector.model.network import SmallModel
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import run_lengths
+from detector.model.scoring import Scorer
+from detector.model.shape import NetworkShape
 from detector.parsing.templates import template_id
 from detector.system import MaskRule, SystemSpec
 from detector.testing import SYSTEM, tiny_files, tiny_model
@@ -49,7 +52,7 @@ def parts(**changes):
 
 def tiny_network(event_dim):
     """A network whose weights are all alike, the same in every run."""
-    network = SmallModel(event_dim, hidden=4)
+    network = SmallModel(NetworkShape(event_dim=event_dim, hidden=4))
     for value in network.parameters():
         value.data.fill_(0.05)
     return network
@@ -245,8 +248,7 @@ def test_a_loaded_model_is_the_packed_one():
     packed = parts(
         spec=spec,
         threshold=0.4,
-        temperature=2.0,
-        bias=-0.5,
+        calibration=Calibration(temperature=2.0, bias=-0.5),
         general_cosine=0.7,
         source_system="drives",
         metrics={"agreement": 0.91},
@@ -257,12 +259,13 @@ def test_a_loaded_model_is_the_packed_one():
     model = unpack(files, version=7)
 
     assert (model.name, model.version, model.labeller) == ("disks", 7, "heuristic")
-    assert (model.threshold, model.temperature, model.bias) == (0.4, 2.0, -0.5)
-    assert (model.masks, model.spec_fingerprint) == (spec.masks, spec.fingerprint())
+    assert (model.threshold, model.calibration, model.general_cosine) == (0.4, packed["calibration"], 0.7)
+    assert model.spec_fingerprint == spec.fingerprint()
     assert model.templates == tuple(packed["templates"])
     assert model.source_texts == ("drive failed",)
-    assert model.manifest.lineage == packed["lineage"]
-    assert (model.manifest.transfer_readiness, model.manifest.metrics) == (0.8, {"agreement": 0.91})
+    manifest = read_manifest(files[MANIFEST])
+    assert manifest.lineage == packed["lineage"]
+    assert (manifest.transfer_readiness, manifest.metrics) == (0.8, {"agreement": 0.91})
     assert not model.network.training
     window = [run_lengths([model.templates[1].id])]
     twin = dataclasses.replace(model, network=packed["network"], embedder=packed["embedder"])
@@ -285,20 +288,20 @@ def test_unknown_fields_of_a_minor_version_are_ignored():
     """A newer trainer may add fields; this release reads the rest."""
     files = rewritten(tiny_files(), schema_version="1.9", carbon_grams=3)
 
-    assert unpack(files).manifest.schema_version == "1.9"
+    assert unpack(files).name == read_manifest(files[MANIFEST]).system
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"metrics": {"f1": float("nan")}}, "metrics.f1 must be finite, got nan"),
-        ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"bias": float("inf")}, "bias must be finite"),
+        ({"calibration": Calibration(temperature=0.0)}, "temperature must be above 0"),
+        ({"calibration": Calibration(bias=float("inf"))}, "bias must be finite"),
         ({"threshold": -0.1}, "threshold must be between 0 and 1"),
         ({"templates": [TemplateInfo("0" * 16, "disk <NUM> failed")]}, "must carry the id of their text"),
         ({"templates": []}, "at least one template"),
         ({"golden_runs": []}, "golden_runs must be at least one"),
-        ({"network": SmallModel(8, hidden=4)}, "of width 8, got hashed-lexical of width 256"),
+        ({"network": SmallModel(NetworkShape(event_dim=8, hidden=4))}, "of width 8, got hashed-lexical of width 256"),
     ],
 )
 def test_what_would_not_load_is_not_packed(changes, message):

@@ -32,7 +32,7 @@ def refused(value, **settings) -> str:
 
 def test_a_raw_line_takes_the_time_of_its_record():
     """A raw line is its text without the newline at its end, at the record's time stamp."""
-    assert read(b"disk full\r\n") == Line("disk full", RECORD_MS, ())
+    assert read(b"disk full\r\n") == Line("disk full", RECORD_MS, (), timed=False)
 
 
 def test_a_json_record_gives_message_time_and_key():
@@ -165,7 +165,7 @@ def test_a_long_line_is_cut_between_characters_and_flagged():
     """A line over max_line_bytes loses its end, never half a character, and says so."""
     line = read("é".encode() * 100, max_line_bytes=65)
     assert (line.text, line.cut) == ("é" * 32, True)
-    assert read("é".encode() * 32, max_line_bytes=64) == Line("é" * 32, RECORD_MS, ())
+    assert read("é".encode() * 32, max_line_bytes=64) == Line("é" * 32, RECORD_MS, (), timed=False)
 
 
 def test_a_byte_order_mark_is_no_text():

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import msgspec
 import pytest
 
 from detector.model.explain import explain, log_odds
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import run_lengths
+from detector.model.scoring import Scorer
 from detector.testing import SOURCE_TEXTS, tiny_model
 
 
@@ -30,7 +30,7 @@ def ids(model):
 
 def with_boundary(model, boundary):
     """The model with another boundary between general and proprietary."""
-    return dataclasses.replace(model, manifest=msgspec.structs.replace(model.manifest, general_cosine=boundary))
+    return dataclasses.replace(model, general_cosine=boundary)
 
 
 def test_the_fault_carries_the_score(scorer, ids, model):

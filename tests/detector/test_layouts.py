@@ -49,14 +49,14 @@ def test_openstack_line():
     expected = Line(f"[instance: {uuid}] VM Started", 1_494_892_804_500, (uuid,))
     assert reader("loghub-openstack").read(line.encode(), 0) == expected
     bare = line[line.index("INFO") :].encode()
-    assert reader("loghub-openstack").read(bare, 7) == Line(expected.text, 7, (uuid,))
+    assert reader("loghub-openstack").read(bare, 7) == Line(expected.text, 7, (uuid,), timed=False)
 
 
 @pytest.mark.parametrize("layout", ["loghub-hdfs", "loghub-bgl", "loghub-openstack"])
 def test_a_line_that_does_not_fit_is_its_own_message(layout):
     """A line of another shape keeps all its text, the record's time, and the keys that the pattern finds."""
     line = reader(layout, key_pattern=r"job \d").read(b"  at java.lang.Thread of job 7", 42)
-    assert line == Line("  at java.lang.Thread of job 7", 42, ("job 7",))
+    assert line == Line("  at java.lang.Thread of job 7", 42, ("job 7",), timed=False)
 
 
 def test_a_pattern_of_ones_own():
@@ -64,7 +64,7 @@ def test_a_pattern_of_ones_own():
     settings = {"line_pattern": r"(?P<time>\S+) \[(?P<key>\w+)\] (?P<message>.*)", "time_format": "iso"}
     custom = reader("custom", **settings)
     assert custom.read(b"2023-11-14T22:13:20Z [web] went up", 0) == Line("went up", 1_700_000_000_000, ("web",))
-    assert custom.read(b"soon [web] went up", 9) == Line("went up", 9, ("web",))
+    assert custom.read(b"soon [web] went up", 9) == Line("went up", 9, ("web",), timed=False)
 
 
 def test_a_time_without_a_year_is_that_nearest_before_its_record():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from detector.model.network import MAX_RUNS, SmallModel, collate
+from detector.model.shape import NetworkShape
 
 EVENTS = 12
 
@@ -19,7 +20,7 @@ def model(request):
     """The model under test."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return SmallModel(24, hidden=16, attention=request.param).eval()
+        return SmallModel(NetworkShape(event_dim=24, hidden=16, attention=request.param)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_every_parameter_learns(table, row_of):
     """Gradients reach all parameters, so no part of the network is dead weight."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = SmallModel(24, hidden=8, dropout=0.0)
+        model = SmallModel(NetworkShape(event_dim=24, hidden=8), dropout=0.0)
     rows, runs, lengths = collate(random_windows(16, 20), row_of)
 
     model(table[rows], runs, lengths).square().sum().backward()
@@ -121,7 +122,7 @@ def test_every_parameter_learns(table, row_of):
 
 def test_extractor_takes_foreign_parameters(table, row_of):
     """Meta-learning may call the extractor with adapted parameters, and the model itself stays as it is."""
-    model = SmallModel(24, hidden=8).eval()
+    model = SmallModel(NetworkShape(event_dim=24, hidden=8)).eval()
     rows, runs, lengths = collate(random_windows(4, 10), row_of)
     inputs = (table[rows], runs, lengths)
     before = model.features(*inputs)
@@ -146,7 +147,7 @@ def test_order_is_learnable():
         labels.append(float(index % 2))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = SmallModel(6, hidden=12, dropout=0.0)
+        model = SmallModel(NetworkShape(event_dim=6, hidden=12), dropout=0.0)
     rows, runs, lengths = collate(windows, row_of)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):

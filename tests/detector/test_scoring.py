@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from detector.errors import DetectorError
-from detector.model.scoring import Scorer, merged, resolve_device, run_lengths
+from detector.model.calibration import Calibration
+from detector.model.runs import merged, run_lengths
+from detector.model.scoring import Scorer, resolve_device
 from detector.parsing.templates import template_id
 from detector.testing import tiny_model
 
@@ -72,15 +74,20 @@ def test_scores_do_not_depend_on_batches_or_cache(model, ids, batch_size):
     assert reference.std() > 0.01
 
 
+def calibrated(model, calibration):
+    """The model with another calibration."""
+    return dataclasses.replace(model, calibration=calibration)
+
+
 def test_calibration_divides_then_shifts(model, ids):
     """The calibrated logit is logit / temperature + bias, in probabilities."""
     window = [run_lengths(ids[:4])]
-    raw = Scorer(dataclasses.replace(model, temperature=1.0, bias=0.0)).score(window, {})[0]
+    raw = Scorer(calibrated(model, Calibration())).score(window, {})[0]
 
-    calibrated = Scorer(dataclasses.replace(model, temperature=4.0, bias=0.5)).score(window, {})[0]
+    score = Scorer(calibrated(model, Calibration(temperature=4.0, bias=0.5))).score(window, {})[0]
 
     expected = np.log(raw / (1 - raw)) / 4 + 0.5
-    assert calibrated == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-6)
+    assert score == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-6)
 
 
 def test_unknown_id_whose_text_matches_a_template_is_that_template(scorer, model, ids):
@@ -131,7 +138,7 @@ def test_empty_windows_and_wordless_lines_give_numbers(scorer):
 def test_extreme_logits_do_not_overflow(model, ids):
     """Calibration to the extreme gives 0 and 1, never NaN or a warning."""
     for bias in (-1e9, 1e9):
-        score = Scorer(dataclasses.replace(model, bias=bias)).score([run_lengths(ids[:2])], {})[0]
+        score = Scorer(calibrated(model, Calibration(bias=bias))).score([run_lengths(ids[:2])], {})[0]
         assert score == pytest.approx(float(bias > 0), abs=1e-9)
 
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import run_lengths
+from detector.model.scoring import Scorer
 from detector.system import SystemSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_files, tiny_model
 

@@ -8,7 +8,7 @@ from detector.input.line_reader import LineReader
 from detector.windowing.cutter import WindowCutter
 from fusionlog.demo import generator
 from fusionlog.demo.generator import closing_lines, generate, shifts, write_source
-from fusionlog.demo.scorer import KEYWORD_RULES, JudgedWindow, score
+from fusionlog.demo.scorer import KEYWORD_RULES, ScoredWindow, score
 
 SEEDS = (1, 2)
 
@@ -74,8 +74,8 @@ def test_scary_words_are_common_in_sound_sessions(data):
 
 def test_no_keyword_rule_gets_far(data):
     """The best of the keyword rules stays below an F1 of 0.7."""
-    judged = [JudgedWindow(key, False, tuple(texts), False) for key, texts in sessions(data.live).items()]
-    assert 0.1 < score(judged, data.truth).keyword_f1 <= 0.7
+    windows = [ScoredWindow(key, False, tuple(texts), False) for key, texts in sessions(data.live).items()]
+    assert 0.1 < score(windows, data.truth).keyword_f1 <= 0.7
 
 
 def test_the_truth_is_not_in_the_lines(data):

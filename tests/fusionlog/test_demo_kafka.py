@@ -9,17 +9,19 @@ from broker.admin import ensure_topics
 from broker.embedded import EmbeddedBroker
 from broker.settings import KafkaSettings
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import PARTITIONS, RawLine
+from fusionlog.demo.generator import PARTITIONS, GeneratedLine
 from fusionlog.demo.observer import Observer
-from fusionlog.demo.topics import Follower, committed, ends, send
+from fusionlog.demo.topics import Follower, send
 from schemas.alert import ModelReference
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
+from testkit.errors import TestkitError
+from testkit.kafka_io import Kafka
 
-LINES = [RawLine(f"line {number}", number, number % PARTITIONS, "") for number in range(1_100)]
+LINES = [GeneratedLine(f"line {number}", number, number % PARTITIONS, "") for number in range(1_100)]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def observer(kafka, topics, shown):
 def look(watching, wanted):
     """Look until something is there."""
     for _ in range(200):
-        watching.look()
+        watching.poll()
         if wanted():
             return
     pytest.fail("nothing came")
@@ -74,8 +76,8 @@ def look(watching, wanted):
 def test_lines_reach_their_partitions_in_order(kafka):
     """Every line is kept, each partition in the order of sending, and the caller gets its turn in between."""
     turns = []
-    send(kafka, "sent", LINES, lambda: turns.append(1))
-    assert ends(kafka, "sent") == dict(Counter(line.partition for line in LINES))
+    send(Kafka(kafka), "sent", LINES, lambda: turns.append(1))
+    assert Kafka(kafka).ends("sent") == dict(Counter(line.partition for line in LINES))
     assert len(turns) == 2
     with Follower(kafka, ["sent"]) as follower:
         got = []
@@ -89,17 +91,17 @@ def test_lines_reach_their_partitions_in_order(kafka):
 
 def test_a_line_for_a_partition_that_is_not_there_is_an_error(kafka):
     """A line that cannot be delivered is never passed over."""
-    with pytest.raises(DemoError, match="every line must reach refused"):
-        send(kafka, "refused", [RawLine("x", 0, 999, "")], lambda: None)
+    with pytest.raises(TestkitError, match="every record must reach topic refused"):
+        send(Kafka(kafka), "refused", [GeneratedLine("x", 0, 999, "")], lambda: None)
 
 
 def test_committed_positions_are_read_without_moving_them(kafka):
-    """A group's positions come back as they were committed, 0 where there are none."""
-    send(kafka, "positions", LINES[:8], lambda: None)
+    """A group's positions come back as they were committed, -1 where there are none."""
+    send(Kafka(kafka), "positions", LINES[:8], lambda: None)
     consumer = Consumer(kafka.librdkafka() | {"group.id": "g"})
     consumer.commit(offsets=[TopicPartition("positions", 1, 2)], asynchronous=False)
     consumer.close()
-    assert committed(kafka, "g", "positions", PARTITIONS) == {0: 0, 1: 2, 2: 0, 3: 0}
+    assert Kafka(kafka).committed("g", "positions") == {0: (-1, ""), 1: (2, ""), 2: (-1, ""), 3: (-1, "")}
 
 
 def test_the_observer_knows_which_lines_have_come_out(kafka, topics):
@@ -131,14 +133,14 @@ def test_the_observer_waits_for_the_alert_of_an_anomalous_window(kafka, topics, 
     assert [alert.id for alert in shown] == [an_alert.id]
 
 
-def test_judged_windows_carry_their_lines(kafka, topics):
+def test_scored_windows_carry_their_lines(kafka, topics):
     """The scorer gets each window's own lines and whether one of them is new."""
     watching = observer(kafka, topics, [])
     put(kafka, topics.windows, encode(window([0, 2])))
     look(watching, lambda: watching.windows)
-    lines = {(0, offset): RawLine(f"l{offset}", 0, 0, "mj-1") for offset in range(3)}
-    (judged,) = watching.judged(lines, lambda line: line.text == "l2")
-    assert (judged.key, judged.alerted, judged.lines, judged.new_template) == ("mj-1", False, ("l0", "l2"), True)
+    lines = {(0, offset): GeneratedLine(f"l{offset}", 0, 0, "mj-1") for offset in range(3)}
+    (scored,) = watching.scored_windows(lines, lambda line: line.text == "l2")
+    assert (scored.key, scored.alerted, scored.lines, scored.new_template) == ("mj-1", False, ("l0", "l2"), True)
 
 
 def test_a_line_in_two_windows_is_an_error(kafka, topics):
@@ -147,4 +149,4 @@ def test_a_line_in_two_windows_is_an_error(kafka, topics):
     put(kafka, topics.windows, encode(window([0, 1])), encode(window([1, 2], id="w2")))
     look(watching, lambda: len(watching.windows) == 2)
     with pytest.raises(DemoError, match="every line must be in one window, got 1 in two"):
-        watching.judged({}, lambda _: False)
+        watching.scored_windows({}, lambda _: False)

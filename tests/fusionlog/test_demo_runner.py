@@ -5,12 +5,14 @@ import pytest
 from rich.console import Console
 
 from fusionlog.__main__ import run
-from fusionlog.demo import configs, runner
+from fusionlog.demo import checks, configs, runner
 from fusionlog.demo.errors import DemoError
-from fusionlog.demo.generator import RawLine
+from fusionlog.demo.generator import GeneratedLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores
-from fusionlog.render.spinner import SignsOfLife
+from fusionlog.render.spinner import Spinner
+from testkit.kafka_io import Committed
+from trainer.progress import Count, Stage, encode_record
 
 WANTED = {
     "seed", "broker", "lines_produced", "lines_consumed", "windows", "alerts", "precision", "recall", "f1",
@@ -32,53 +34,61 @@ def sent(demo):
     return counts
 
 
+def positions(counts):
+    """Committed positions at those counts."""
+    return {partition: Committed(count, "") for partition, count in counts.items()}
+
+
 def test_a_line_that_is_not_consumed_fails_the_demo(demo, monkeypatch):
     """Consumed must be produced, partition by partition."""
     counts = sent(demo)
-    monkeypatch.setattr(runner, "committed", lambda *_: counts)
-    assert demo._check_consumed() == len(demo.live)
-    monkeypatch.setattr(runner, "committed", lambda *_: counts | {2: counts[2] - 1})
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts))
+    assert checks.consumed_lines(demo._io, "group", "raw", demo.live) == len(demo.live)
+    monkeypatch.setattr(demo._io, "committed", lambda *_: positions(counts | {2: counts[2] - 1}))
     with pytest.raises(DemoError, match="the agent must consume what was produced"):
-        demo._check_consumed()
+        checks.consumed_lines(demo._io, "group", "raw", demo.live)
 
 
 def test_a_broker_that_dropped_lines_fails_the_demo(demo, monkeypatch):
     """Every line must be in its partition after it was sent."""
     counts = sent(demo)
-    monkeypatch.setattr(runner, "ends", lambda *_: counts)
-    demo._check_kept("raw", demo.live)
-    monkeypatch.setattr(runner, "ends", lambda *_: counts | {0: counts[0] - 1})
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts)
+    checks.check_all_kept(demo._io, "raw", demo.live)
+    monkeypatch.setattr(demo._io, "ends", lambda *_: counts | {0: counts[0] - 1})
     with pytest.raises(DemoError, match="topic raw must hold every line"):
-        demo._check_kept("raw", demo.live)
+        checks.check_all_kept(demo._io, "raw", demo.live)
 
 
 def test_data_that_the_embedded_broker_would_drop_is_refused(demo):
     """The real data has room; three fifths of a partition is the bound."""
-    runner._check_room(demo.live)
+    checks.check_room(demo.live)
     with pytest.raises(DemoError, match="a partition must take at most"):
-        runner._check_room([RawLine("x" * 4_000_000, 0, 0, "")])
+        checks.check_room([GeneratedLine("x" * 4_000_000, 0, 0, "")])
 
 
 def test_lines_stand_where_one_producer_puts_them():
     """Offsets count up in each partition by itself."""
-    lines = [RawLine(str(number), 0, number % 2, "") for number in range(4)]
-    placed = runner._placed(lines)
+    lines = [GeneratedLine(str(number), 0, number % 2, "") for number in range(4)]
+    placed = checks.positions_of(lines)
     assert {place: line.text for place, line in placed.items()} == {(0, 0): "0", (1, 0): "1", (0, 1): "2", (1, 1): "3"}
 
 
-def test_the_status_names_the_trainers_stage():
-    """The last line of the trainer's log that names a stage is read; others do no harm."""
-    assert runner._stage_of('{"stage": "pack"}\n{"stage": "audit"}\n{"event": "model.x"}\nwords') == "audit"
-    assert runner._stage_of("Traceback") == ""
+def test_the_status_names_the_stage_of_the_training_run(tmp_path):
+    """The last progress record of a stage counts, also while the next record is being written."""
+    progress = tmp_path / "progress.jsonl"
+    assert runner._stage_of(progress) == ""
+    records = (Stage("templates"), Stage("audit", 16), Count(5))
+    progress.write_bytes(b"".join(map(encode_record, records)) + encode_record(Stage("export"))[:-4])
+    assert runner._stage_of(progress) == "audit"
 
 
-def test_a_demo_without_a_terminal_gives_signs_of_life():
-    """A line every fifteen seconds says what goes on; on a terminal a spinner does."""
+def test_without_a_terminal_a_line_every_fifteen_seconds_shows_progress():
+    """The line names the step, its seconds, and its part."""
     now, output = [0.0], StringIO()
-    with SignsOfLife(Console(file=output, width=40), "training", lambda: now[0]) as signs:
+    with Spinner(Console(file=output, width=40), "training", lambda: now[0]) as spinner:
         for second in range(40):
             now[0] = float(second)
-            signs.tell("audit")
+            spinner.update("audit")
     assert output.getvalue().splitlines() == ["   training for 15 s, audit", "   training for 30 s, audit"]
 
 
@@ -88,8 +98,8 @@ def test_the_written_settings_are_those_of_trainer_and_agent(demo, tmp_path):
     from fusionlog.settings.load import load_settings
     from trainer.settings import TrainerSettings
 
-    trainer = configs.write_trainer(tmp_path, demo._kafka, demo.topics, demo.data, "raw.history", 1)
-    agent = configs.write_agent(tmp_path, demo._kafka, demo.topics, demo.data, "raw.live", 8080)
+    trainer = configs.write_trainer(tmp_path, demo._io, demo.topics, demo.data, "raw.history", 1)
+    agent = configs.write_agent(tmp_path, demo._io, demo.topics, demo.data, "raw.live", 8080)
     trained = load_settings(TrainerSettings, trainer, {}, {})
     served = load_settings(AgentSettings, agent, {}, {})
     assert trained.target.spec.fingerprint() == served.systems[0].spec.fingerprint()

@@ -1,11 +1,11 @@
 import pytest
 
-from fusionlog.demo.scorer import JudgedWindow, score
+from fusionlog.demo.scorer import ScoredWindow, score
 
 
 def window(key, alerted=False, line="lvl=info all is well", new=False):
     """A judged window of one line."""
-    return JudgedWindow(key, alerted, (line,), new)
+    return ScoredWindow(key, alerted, (line,), new)
 
 
 TRUTH = {"a": "", "b": "", "c": "crash", "d": "crash", "e": "slow"}

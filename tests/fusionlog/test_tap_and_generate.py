@@ -12,13 +12,14 @@ from detector.input.line_reader import LineReader
 from fusionlog.__main__ import run
 from fusionlog.commands import tap as tap_command
 from fusionlog.demo.systems import MEDIA_SPEC
-from fusionlog.demo.topics import Follower, ends
+from fusionlog.demo.topics import Follower
 from schemas.alert import ModelReference
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
+from testkit.kafka_io import Kafka
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_generate_writes_live_lines_until_the_count(kafka, capsys):
     arguments = ["--topic", "raw.live", "--count", "60", "--rate", "5000"]
     assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
     assert "wrote 60 lines to raw.live" in capsys.readouterr().out
-    assert sum(ends(kafka, "raw.live").values()) == 60
+    assert sum(Kafka(kafka).ends("raw.live").values()) == 60
     reader = LineReader(MEDIA_SPEC)
     with Follower(kafka, ["raw.live"]) as follower:
         found = []

@@ -15,6 +15,7 @@ from rich.console import Console
 from fusionlog.__main__ import run
 from fusionlog.render.progress import BarProgress, LogProgress
 from trainer.errors import SourceError
+from trainer.learning.evaluation import Share, TrainingMetrics
 from trainer.progress import Count, Stage, decode_records
 from trainer.report import TrainingReport
 
@@ -23,19 +24,15 @@ REPORT = TrainingReport(
     version=3,
     sha256="ab" * 32,
     labeller="heuristic",
-    metrics={
-        "anomalous_answers": 4.0,
-        "abstentions": 1.0,
-        "guard_agreement": 0.9,
-        "guard_agreement_low": 0.77,
-        "guard_agreement_high": 0.96,
-        "guard_answers": 40.0,
-        "readiness_low": 0.3,
-        "readiness_high": 0.95,
-        "readiness_answers": 4.0,
-        "alert_rate": 0.015,
-    },
-    transfer_readiness=0.75,
+    metrics=TrainingMetrics(
+        answers=50,
+        abstentions=1,
+        anomalous_answers=4,
+        guard=Share(0.9, 0.77, 0.96, 40),
+        readiness=Share(0.75, 0.3, 0.95, 4),
+        neighbors_agree=0.8,
+        alert_rate=0.015,
+    ),
     counts={
         "target_lines": 1000,
         "windows": 200,
@@ -130,7 +127,8 @@ def test_json_is_the_last_line(capsys):
     output = capsys.readouterr().out.splitlines()
     assert len(output) == 1
     assert json.loads(output[0])["version"] == 3
-    assert json.loads(output[0])["metrics"] == REPORT.metrics
+    assert json.loads(output[0])["metrics"] == REPORT.metrics.flat()
+    assert json.loads(output[0])["transfer_readiness"] == 0.75
 
 
 @pytest.mark.usefixtures("recipe")
@@ -149,9 +147,8 @@ def test_people_get_a_summary(capsys):
 
 def test_a_share_of_nothing_is_no_share(recipe, monkeypatch, capsys):
     """`0.0% of 0 answers` would read as a bad model."""
-    nothing = dataclasses.replace(
-        REPORT, metrics={**REPORT.metrics, "guard_answers": 0.0, "guard_agreement": 0.0}, transfer_readiness=None
-    )
+    none = Share(0.0, 0.0, 1.0, 0)
+    nothing = dataclasses.replace(REPORT, metrics=dataclasses.replace(REPORT.metrics, guard=none, readiness=none))
     monkeypatch.setattr(recipe, "train", lambda *_: nothing)
     assert run(["train", "--target", "a.log"]) == 0
     output = capsys.readouterr().out

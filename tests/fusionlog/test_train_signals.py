@@ -1,45 +1,30 @@
-"""`fusionlog train` as a process that is told to stop in the middle of its work."""
+"""`fusionlog train` as a process that gets SIGTERM while it trains."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from testkit.processes import fusionlog_process
 from tests.trainer.miniature import TEXTS, history
 
+pytestmark = pytest.mark.ray
 
-def test_a_run_that_is_told_to_stop_says_so_and_leaves_nothing_behind(tmp_path):
-    """SIGTERM while the model learns: a word at once, exit code 1, no trace, no artifact."""
-    dice, out, errors = Random(1), tmp_path / "out", tmp_path / "errors"
-    with (tmp_path / "target.log").open("w") as target:
+START_SECONDS = 120.0
+
+
+def test_a_stopped_run_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """SIGTERM while the model learns: a message at once, exit code 1, no traceback, no artifact."""
+    rng, out, lines = Random(1), tmp_path / "out", tmp_path / "target.log"
+    with lines.open("w") as target:
         for number, events in enumerate(history(1, 200)[0]):
             for event in events:
-                target.write(TEXTS[event].replace("<NUM>", str(dice.randint(1, 99))) + f" order=o{number}\n")
-    command = ["-m", "fusionlog", "train", "--target", str(tmp_path / "target.log"), "--key-pattern", r"order=(\w+)"]
-    with errors.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, *command, "--no-publish", "--out", str(out)],
-            stdout=subprocess.DEVNULL,
-            stderr=stream,
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        )
-    try:
-        deadline = time.monotonic() + 120
-        while '"meta-learning"' not in errors.read_text() and time.monotonic() < deadline:
-            assert process.poll() is None, errors.read_text()
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-    told = errors.read_text()
-    assert code == 1, told
-    assert "stopping: the workers are ended" in told
-    assert "nothing is half published" in told.splitlines()[-1]
-    assert "Traceback" not in told
+                target.write(TEXTS[event].replace("<NUM>", str(rng.randint(1, 99))) + f" order=o{number}\n")
+    command = ["train", "--target", str(lines), "--key-pattern", r"order=(\w+)", "--no-publish", "--out", str(out)]
+    with fusionlog_process(command, tmp_path / "log") as run:
+        run.wait_for_log('"meta-learning"', START_SECONDS)
+        assert run.stop() == 1, run.log
+    assert "stopping: the workers are ended" in run.log
+    assert "nothing is half published" in run.log.splitlines()[-1]
+    assert "Traceback" not in run.log
     assert not out.exists()

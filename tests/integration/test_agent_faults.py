@@ -12,12 +12,14 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from agent.runtime.transport import FETCH_WAIT_MS
+from agent.runtime.consumer_thread import FETCH_WAIT_MS
 from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windowing.cutter import window_id
 from schemas.snapshot import SnapshotName
-from tests.integration.agent_harness import AgentProcess, Bench, independent_sessions, wait_until
+from testkit.checker import check
+from testkit.reference_windows import session_rule
+from tests.integration.agent_harness import AgentProcess, Bench, wait_until
 
 START_MS = 1_700_000_000_000
 IDLE_MS = 60_000
@@ -41,19 +43,14 @@ def watermark_records() -> list[tuple[int, bytes, int]]:
 
 
 def check_windows(bench: Bench) -> None:
-    """Every window of an independent cut is on the topic, whole, under its id, and nothing else is."""
-    expected = {
-        window_id("orders", key, bench.raw, partition, first): tuple(offsets)
-        for (partition, key, first), offsets in independent_sessions(bench.read(bench.raw), IDLE_MS).items()
-    }
-    records = bench.records(bench.topics.windows)
-    found = {record["id"]: tuple(record["offsets"]) for record in records}
-    assert set(expected) - set(found) == set(), "lost windows"
-    assert {name for name, offsets in found.items() if offsets != expected.get(name)} == set(), "partial windows"
-    assert len({(record["id"], record["event_hash"]) for record in records}) == len(expected)
-    anomalous = {record["id"] for record in records if record["anomalous"]}
-    assert anomalous
-    assert {record["id"] for record in bench.records(bench.topics.alerts)} == anomalous
+    """Every window of the reference is on the topic, whole, under its id, with its alert, and nothing else is."""
+    evidence = bench.evidence()
+    verdict = check(evidence, session_rule(r"\border=(\S+)", IDLE_MS))
+    assert verdict.problems == {}
+    assert all(
+        one.id == window_id("orders", one.key, bench.raw, one.partition, one.offsets[0]) for one in evidence.windows
+    )
+    assert any(one.anomalous for one in evidence.windows)
 
 
 def test_kill_9_in_mid_stream_loses_nothing(bench: Bench, tmp_path: Path) -> None:

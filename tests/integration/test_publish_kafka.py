@@ -1,60 +1,63 @@
 """Publishing on a real Kafka."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import pytest
 
 from broker.admin import ensure_topics
 from broker.errors import BrokerError
-from broker.registry.blob_stores import load_artifact
+from broker.registry.artifacts import load_artifact, open_store
 from broker.registry.promotion import promote
-from broker.registry.records import publish as write_version
-from broker.registry.records import read_models
-from broker.registry.stores import open_store
+from broker.registry.publish import check_publishable, publish
+from broker.registry.records import Registry, read_models, write_record
+from broker.settings import KafkaSettings
 from detector.artifact.export import unpack
 from detector.errors import StoreError
 from detector.testing import tiny_files
-from fusionlog.settings.load import load_settings
-from trainer.publish import check_publishable, publish
-from trainer.settings import TrainerSettings
+from schemas.topics import Topics
 
 pytestmark = pytest.mark.kafka
 
 
-def artifact(seed=0):
-    """Files of a model that nobody trained: publishing does not care."""
+@dataclass(frozen=True)
+class Target:
+    """Where a test publishes."""
+
+    kafka: KafkaSettings
+    topics: Topics
+
+    def publish(self, files: dict[str, bytes]) -> tuple[int, str]:
+        """Publish a model of system `orders`."""
+        return publish(self.kafka, self.topics, "kafka://", files, system="orders", labeller="heuristic", metrics={})
+
+    def models(self) -> Registry:
+        """What is published."""
+        return read_models(self.kafka, self.topics)
+
+
+def target(servers: str, prefix: str) -> Target:
+    """A target with topics of its own."""
+    made = Target(KafkaSettings(bootstrap_servers=servers), Topics(prefix))
+    ensure_topics(made.kafka, made.topics, raw={})
+    return made
+
+
+def artifact(seed: int) -> dict[str, bytes]:
+    """Files of a model that was not trained: publishing does not look at its weights."""
     return tiny_files(seed=seed, steps=0)
 
 
-@dataclass(frozen=True)
-class Report:
-    labeller: str = "heuristic"
-    metrics: dict = field(default_factory=dict)
-
-
-@pytest.fixture(scope="module")
-def settings(kafka):
-    """Settings of a run that publishes there, topics made."""
-    flags = {
-        "kafka": {"bootstrap_servers": kafka},
-        "topic_prefix": "publishing",
-        "target": {"path": "x", "spec": {"name": "orders"}},
-    }
-    run = load_settings(TrainerSettings, None, flags, {})
-    ensure_topics(run.kafka, run.topics, raw={})
-    return run
-
-
-def test_trainers_at_once_publish_one_version_each(settings):
+def test_trainers_at_once_publish_one_version_each(kafka: str) -> None:
     """Three trainers that finish together get versions 1, 2 and 3, each leading to its own artifact."""
-    check_publishable(settings)
+    orders = target(kafka, "publishing")
+    check_publishable(orders.kafka, orders.topics, "kafka://")
     artifacts = [artifact(seed) for seed in range(3)]  # made beforehand: seeds belong to the process
-    published = {}
+    published: dict[int, tuple[int, str]] = {}
 
-    def run(seed):
-        published[seed] = publish(settings, artifacts[seed], Report())
+    def run(seed: int) -> None:
+        published[seed] = orders.publish(artifacts[seed])
 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in range(3)]
     for thread in threads:
@@ -62,35 +65,31 @@ def test_trainers_at_once_publish_one_version_each(settings):
     for thread in threads:
         thread.join(120)
     assert sorted(version for version, _ in published.values()) == [1, 2, 3]
-    known = read_models(settings.kafka, settings.topics)
+    known = orders.models()
     for version, sha256 in published.values():
         pointer = known.version("orders", version)
+        assert pointer is not None
         assert pointer.sha256 == sha256
-        files = load_artifact(open_store(pointer.store, settings.kafka, settings.topics), sha256)
+        files = load_artifact(open_store(pointer.store, orders.kafka, orders.topics), sha256)
         assert unpack(files, sha256).sha256 == sha256
-    assert known.champion("orders").version == 3
+    assert known.champion("orders") == known.version("orders", 3)
 
 
-def test_an_older_version_is_promoted_by_hand_and_a_damaged_one_is_not(kafka):
+def test_an_older_version_is_promoted_by_hand_and_a_damaged_one_is_not(kafka: str) -> None:
     """Going back is one record; what cannot be loaded or is not published never becomes the champion."""
-    flags = {
-        "kafka": {"bootstrap_servers": kafka},
-        "topic_prefix": "promoting",
-        "target": {"path": "x", "spec": {"name": "orders"}},
-    }
-    run = load_settings(TrainerSettings, None, flags, {})
-    ensure_topics(run.kafka, run.topics, raw={})
+    orders = target(kafka, "promoting")
     for seed in range(2):
-        publish(run, artifact(seed), Report())
-    moved = promote(run.kafka, run.topics, "orders", 1)
-    champion = read_models(run.kafka, run.topics).champion("orders")
-    assert (moved.version, champion.version) == (1, 1)
-    assert promote(run.kafka, run.topics, "orders", 1) is None
+        orders.publish(artifact(seed))
+    moved = promote(orders.kafka, orders.topics, "orders", 1)
+    assert moved is not None
+    assert moved.version == 1
+    assert orders.models().champion("orders") == orders.models().version("orders", 1)
+    assert promote(orders.kafka, orders.topics, "orders", 1) is None
     with pytest.raises(BrokerError, match=r"must be a published one \(1, 2\), got 7"):
-        promote(run.kafka, run.topics, "orders", 7)
-    known = read_models(run.kafka, run.topics)
-    lost = msgspec.structs.replace(known.version("orders", 2), version=3, sha256="0" * 64, epoch=99)
-    write_version(run.kafka, run.topics, lost, None)
+        promote(orders.kafka, orders.topics, "orders", 7)
+    second = orders.models().version("orders", 2)
+    assert second is not None
+    write_record(orders.kafka, orders.topics, msgspec.structs.replace(second, version=3, sha256="0" * 64, epoch=99))
     with pytest.raises(StoreError):
-        promote(run.kafka, run.topics, "orders", 3)
-    assert read_models(run.kafka, run.topics).champion("orders").version == 1
+        promote(orders.kafka, orders.topics, "orders", 3)
+    assert orders.models().champion("orders") == orders.models().version("orders", 1)

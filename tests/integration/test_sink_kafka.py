@@ -7,7 +7,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from agent.errors import OutputTooLarge
 from agent.metrics import Metrics
-from agent.runtime.producer import Outgoing, Sink
+from agent.runtime.outgoing import Outgoing
+from agent.runtime.producer import Sink
 from broker.settings import KafkaSettings
 from broker.topic_reader import read_topic
 

@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import RecordError
-from schemas.snapshot import METADATA_BYTES, SnapshotName
+from schemas.snapshot import SnapshotName
+
+METADATA_BYTES = 4096  # Kafka's default limit of commit metadata
 
 names = st.builds(
     SnapshotName,

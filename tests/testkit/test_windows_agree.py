@@ -1,6 +1,7 @@
-"""The detector's windows against the independent cut, on all the real lines, without Kafka."""
+"""The detector's windows against the reference, on all the real lines, without Kafka."""
 
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -8,13 +9,13 @@ from bench import datasets
 from detector.input.line_reader import LineReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import WindowCutter
-from testkit.reference_windows import Record, cut
+from testkit.reference_windows import RULES, TopicLine, reference_windows
 
 pytestmark = pytest.mark.shared
 
 
 @pytest.mark.parametrize(("system", "windows"), [("bgl", 47_216), ("hdfs", 55)])
-def test_the_detector_cuts_real_lines_as_the_independent_cut_does(shared_data, system, windows):
+def test_the_detector_cuts_real_lines_as_the_reference_does(shared_data: Path, system: str, windows: int) -> None:
     """Same keys, offsets, starts and ends for the live part of either target; no line is late."""
     target = datasets.target(shared_data, system)
     spec = SystemSpec.model_validate(target.spec)
@@ -24,7 +25,7 @@ def test_the_detector_cuts_real_lines_as_the_independent_cut_does(shared_data, s
     records = []
     for line in target.live:
         partition = zlib.crc32(line.key) % target.partitions
-        records.append(Record(partition, offsets[partition], line.time_ms, line.value))
+        records.append(TopicLine(partition, offsets[partition], line.time_ms, line.value))
         read = reader.read(line.value, 0)
         cutters[partition].add(offsets[partition], read.event_time_ms, read.keys, "event", read.text)
         offsets[partition] += 1
@@ -36,8 +37,8 @@ def test_the_detector_cuts_real_lines_as_the_independent_cut_does(shared_data, s
         for cutter in cutters
         for window in cutter.take_closed()
     }
-    expected = cut(records, system)
+    expected = reference_windows(records, RULES[system])
 
     assert not any(cutter.take_late() for cutter in cutters)
     assert len(expected) == windows
-    assert found == {(cut.key, cut.partition, cut.offsets, cut.start_ms, cut.end_ms) for cut in expected}
+    assert found == {(one.key, one.partition, one.offsets, one.start_ms, one.end_ms) for one in expected}

@@ -92,6 +92,7 @@ def _kill(role: Any) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.ray
 def test_actors_do_what_local_workers_do_and_survive_their_deaths(
     behind_actors: Workers, context: TrainingContext
 ) -> None:

@@ -1,32 +1,36 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from tests.trainer.miniature import TEXTS, corpus, history
 from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.rules.lexicon import lexical_words, severity
-from trainer.learning.synthetic_lines import SYSTEM, make_up_lines
+from trainer.learning.encoding import WindowSet
+from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines, make_synthetic_lines
 from trainer.learning.synthetic_windows import augment
 
+Make = Callable[[int], tuple[SyntheticLines, WindowSet]]
 SOURCE = {"s1": "connection refused by peer", "s2": "block stored on <ID>"}
 
 
 @pytest.fixture
-def made():
-    """Made-up lines and windows of the small shop."""
+def made() -> Make:
+    """Makes synthetic lines and windows of the small shop for a seed."""
     known = corpus(history()[0])
     windows = [signature.runs for signature in known.signatures]
     weights = [float(signature.windows) for signature in known.signatures]
     evidence = EvidenceModel(windows, weights, TEXTS)
 
-    def make(seed):
-        dice = np.random.default_rng(seed)
-        lines = make_up_lines(TEXTS, evidence.line_odds(), SOURCE, {"s1": 0.9, "s2": -0.5}, dice)
-        return lines, augment("shop", windows, weights, evidence, lines, 400, dice)
+    def make(seed: int) -> tuple[SyntheticLines, WindowSet]:
+        rng = np.random.default_rng(seed)
+        lines = make_synthetic_lines(TEXTS, evidence.line_odds(), SOURCE, {"s1": 0.9, "s2": -0.5}, rng)
+        return lines, augment("shop", windows, weights, evidence, lines, 400, rng)
 
     return make
 
 
-def test_made_up_lines_read_as_what_they_are_for(made):
+def test_synthetic_lines_read_as_harmless_or_alarming(made: Make) -> None:
     """Harmless lines carry no alarm, alarming ones do or are suspect in the system; source lines are among them."""
     lines, _ = made(0)
     assert all(severity(lines.texts[line]) <= 0.3 for line in lines.harmless)
@@ -36,8 +40,8 @@ def test_made_up_lines_read_as_what_they_are_for(made):
     assert sum(severity(text) >= 0.6 for text in alarming) >= 0.9 * len(alarming)
 
 
-def test_made_up_lines_hold_words_that_nobody_has_written(made):
-    """Of both kinds: a model that met no unknown word in training is not indifferent to the first that it meets."""
+def test_synthetic_lines_hold_unknown_words(made: Make) -> None:
+    """Both kinds do: a model that saw no unknown word in training would not be indifferent to the first one."""
     lines, _ = made(0)
     known = {word for text in (*TEXTS.values(), *SOURCE.values()) for word in lexical_words(text)}
     for kind in (lines.harmless, lines.alarming):
@@ -46,8 +50,8 @@ def test_made_up_lines_hold_words_that_nobody_has_written(made):
         assert len(set().union(*fresh)) > 200
 
 
-def test_words_of_suspect_lines_are_not_taught_to_be_harmless(made):
-    """A word that only a rare alarming line of the target has stands in no harmless line."""
+def test_words_of_suspect_lines_are_not_taught_to_be_harmless(made: Make) -> None:
+    """A word that only a rare alarming line of the target holds is in no harmless line."""
     lines, _ = made(0)
     assert not any("carrier refused" in lines.texts[line] for line in lines.harmless)
     assert not any(
@@ -55,8 +59,8 @@ def test_words_of_suspect_lines_are_not_taught_to_be_harmless(made):
     )
 
 
-def test_made_up_windows_are_of_both_classes_and_alarms_are_anomalous(made):
-    """Each window has one label beyond doubt, and one with an alarming line is anomalous."""
+def test_synthetic_windows_are_of_both_classes_and_alarms_are_anomalous(made: Make) -> None:
+    """Each window has a clear label, and one with an alarming line is anomalous."""
     lines, windows = made(0)
     assert 0.2 < windows.labels.mean() < 0.9
     assert len(windows) > 200
@@ -67,7 +71,7 @@ def test_made_up_windows_are_of_both_classes_and_alarms_are_anomalous(made):
         assert all(run >= 1 for _, run in window)
 
 
-def test_the_same_dice_make_the_same_windows(made):
-    """A seed decides everything; another seed makes others."""
+def test_a_seed_makes_the_same_windows(made: Make) -> None:
+    """Equal seeds give equal windows; another seed gives others."""
     assert made(3)[1].windows == made(3)[1].windows
     assert made(3)[1].windows != made(4)[1].windows

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from detector.errors import DecodeError
 from detector.input.line_reader import LineReader
-from detector.model.scoring import run_lengths
+from detector.model.runs import run_lengths
 from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.parsing.templates import TemplateMatcher
@@ -52,9 +52,9 @@ def traffic(count=40, seed=0, partitions=1):
     return sorted(lines, key=lambda line: line.partition)
 
 
-def parser_of(lines, spec=SPEC):
-    """A parser with the templates of the lines."""
-    return LineParser(Masker(spec.masks, spec.max_tokens), TemplateMatcher(learn_templates(lines, spec)))
+def matcher_of(lines, spec=SPEC):
+    """A matcher with the templates of the lines."""
+    return TemplateMatcher(learn_templates(lines, spec))
 
 
 def labelled(lines, is_anomalous):
@@ -77,7 +77,7 @@ def test_windows_are_reduced_to_distinct_sequences():
         for order in range(100)
         for at, step in enumerate(("received", "shipped"))
     ]
-    corpus = build_corpus(lines, SPEC, parser_of(lines))
+    corpus = build_corpus(lines, SPEC, matcher_of(lines))
     assert corpus.windows == 100
     [signature] = corpus.signatures
     assert signature.windows == 100
@@ -87,9 +87,9 @@ def test_windows_are_reduced_to_distinct_sequences():
     assert corpus.offset_ranges == {"raw/0": (0, 199)}
 
 
-def agent_windows(lines, parser, batch):
+def agent_windows(lines, matcher, batch):
     """Windows as an agent cuts them that takes lines in batches."""
-    reader = LineReader(SPEC)
+    reader, parser = LineReader(SPEC), LineParser(Masker(SPEC.masks, SPEC.max_tokens), matcher)
     cutters = {}
     windows = []
     for start in range(0, len(lines), batch):
@@ -109,10 +109,10 @@ def agent_windows(lines, parser, batch):
 def test_the_trainer_cuts_the_agents_windows(batch):
     """A plain loop over reader, parser and cutter gives the same window ids and sequences, for any batch size."""
     lines = traffic(partitions=3)
-    parser = parser_of(lines)
-    corpus = build_corpus(lines, SPEC, parser)
+    matcher = matcher_of(lines)
+    corpus = build_corpus(lines, SPEC, matcher)
     expected = {}
-    for window in agent_windows(lines, parser, batch):
+    for window in agent_windows(lines, matcher, batch):
         expected.setdefault(run_lengths(window.event_ids), set()).add(window.id)
     assert {one.runs: set(one.example_window_ids) for one in corpus.signatures} == expected
     assert corpus.windows == sum(map(len, expected.values()))
@@ -121,16 +121,16 @@ def test_the_trainer_cuts_the_agents_windows(batch):
 def test_partitions_may_be_read_in_turns():
     """Interleaved partitions give the same windows as one after another."""
     lines = traffic(partitions=3)
-    parser = parser_of(lines)
+    matcher = matcher_of(lines)
     turns = sorted(lines, key=lambda line: line.offset)
-    one, other = build_corpus(lines, SPEC, parser), build_corpus(turns, SPEC, parser)
+    one, other = build_corpus(lines, SPEC, matcher), build_corpus(turns, SPEC, matcher)
     assert {row.runs: row.windows for row in one.signatures} == {row.runs: row.windows for row in other.signatures}
 
 
 def test_a_labelled_line_makes_its_window_anomalous():
     """A signature's label is the share of its windows that hold a labelled line."""
     lines = traffic()
-    corpus = build_corpus(labelled(lines, refused), SPEC, parser_of(lines))
+    corpus = build_corpus(labelled(lines, refused), SPEC, matcher_of(lines))
     check_labels(corpus)
     assert sum(one.label * one.windows for one in corpus.signatures) == 4
     for one in corpus.signatures:
@@ -141,14 +141,14 @@ def test_key_labels_make_windows_anomalous():
     """A label file speaks of keys; what lines say does not count then."""
     lines = traffic()
     labels = KeyLabels(frozenset({"0", "1"}), listed=2)
-    corpus = build_corpus(labelled(lines, refused), SPEC, parser_of(lines), labels)
+    corpus = build_corpus(labelled(lines, refused), SPEC, matcher_of(lines), labels)
     assert round(sum(one.label * one.windows for one in corpus.signatures)) == 2
 
 
 def test_a_target_has_no_labels():
     """Every signature of a target says None."""
     lines = traffic()
-    assert {one.label for one in build_corpus(lines, SPEC, parser_of(lines)).signatures} == {None}
+    assert {one.label for one in build_corpus(lines, SPEC, matcher_of(lines)).signatures} == {None}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_target_has_no_labels():
 def test_a_source_needs_both_classes(is_anomalous, told):
     """A source that cannot teach both is refused, with what to do."""
     lines = traffic()
-    corpus = build_corpus(labelled(lines, is_anomalous), SPEC, parser_of(lines))
+    corpus = build_corpus(labelled(lines, is_anomalous), SPEC, matcher_of(lines))
     with pytest.raises(SourceError, match=told):
         check_labels(corpus)
 
@@ -170,23 +170,23 @@ def test_a_source_needs_both_classes(is_anomalous, told):
 def test_unreadable_lines_are_counted_and_left_out():
     """They neither stop the run nor enter a window."""
     good = traffic()
-    parser = parser_of(good)
+    matcher = matcher_of(good)
     bad = [
         TargetLine(value, 0, "raw", 1, offset)
         for offset, value in enumerate([None, b"", b"\xff", b"{", b"x" * 2_000_000])
     ]
     with pytest.raises(DecodeError):
         LineReader(SPEC).read(bad[-1].value, 0)
-    corpus = build_corpus(good + bad, SPEC, parser)
+    corpus = build_corpus(good + bad, SPEC, matcher)
     assert corpus.unreadable_lines == 5
     assert corpus.lines == len(good) + 5
-    assert corpus.signatures == build_corpus(good, SPEC, parser).signatures
+    assert corpus.signatures == build_corpus(good, SPEC, matcher).signatures
 
 
 def test_lines_without_keys_are_counted():
     """They belong to no window."""
     lines = [*traffic(), TargetLine(b"heartbeat", 10**9, "raw", 0, 10**6)]
-    assert build_corpus(lines, SPEC, parser_of(lines)).keyless_lines == 1
+    assert build_corpus(lines, SPEC, matcher_of(lines)).keyless_lines == 1
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_lines_without_keys_are_counted():
 def test_no_window_is_an_error_that_helps(lines, message):
     """A history without lines, one without keys and one without readable lines are told apart."""
     with pytest.raises(SourceError, match=message):
-        build_corpus(lines, SPEC, parser_of(lines))
+        build_corpus(lines, SPEC, matcher_of(lines))
 
 
 def test_a_file_line_without_a_time_takes_the_time_before_it():
@@ -213,7 +213,7 @@ def test_a_file_line_without_a_time_takes_the_time_before_it():
     )
     texts = [b"1000 order=1 received", b"at order=1 frame", b"1010 order=1 shipped", b"2000 order=1 received"]
     lines = [TargetLine(text, UNKNOWN_TIME_MS, "f", 0, offset) for offset, text in enumerate(texts)]
-    corpus = build_corpus(lines, spec, parser_of(lines, spec))
+    corpus = build_corpus(lines, spec, matcher_of(lines, spec))
     assert sorted(sum(run for _, run in one.runs) for one in corpus.signatures) == [1, 3]
     assert corpus.late_lines == 0
 
@@ -222,7 +222,7 @@ def test_a_source_without_keys_is_told_its_own_options():
     """The side, the name and the option: there are two of each in a run."""
     lines = [TargetLine(b"no key here", 0, "raw", 0, 0)]
     with pytest.raises(SourceError, match=r"source 'orders' must .* --source-key-pattern.* --source-window-kind"):
-        build_corpus(lines, SPEC, parser_of(lines), role="source")
+        build_corpus(lines, SPEC, matcher_of(lines), role="source")
 
 
 @pytest.mark.parametrize("kind", ["tumbling", "count"])
@@ -230,7 +230,7 @@ def test_lines_of_a_system_without_keys_form_windows(kind):
     """What the error advises where there are no keys: one row of windows for a partition."""
     spec = SystemSpec(name="syslog", window=WindowSpec(kind=kind, max_lines=10))
     lines = [TargetLine(b"disk %d is full" % number, 0, "raw", 0, number) for number in range(30)]
-    corpus = build_corpus(lines, spec, parser_of(lines, spec))
+    corpus = build_corpus(lines, spec, matcher_of(lines, spec))
     assert (corpus.windows, corpus.keyless_lines) == (3, 0)
 
 
@@ -250,7 +250,7 @@ def test_a_time_without_a_year_in_a_file_is_read():
         b"Jan  1 09:00:00 order=1 a",
     ]
     lines = [TargetLine(text, UNKNOWN_TIME_MS, "f", 0, offset) for offset, text in enumerate(texts)]
-    corpus = build_corpus(lines, spec, parser_of(lines, spec))
+    corpus = build_corpus(lines, spec, matcher_of(lines, spec))
     assert sorted(sum(run for _, run in one.runs) for one in corpus.signatures) == [1, 3]
     assert corpus.last_time_ms > 10**12
 

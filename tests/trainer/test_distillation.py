@@ -1,177 +1,302 @@
 import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from tests.trainer.miniature import corpus, history
-from trainer.labelling.base import Answer
+from trainer.data.signatures import LabelGroup, Runs
+from trainer.labellers import Mixture
+from trainer.labelling.base import Answer, Question
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.retrieval import Match
-from trainer.learning.distillation import Distillation, DistillationSettings
-from trainer.learning.evaluation import Share
+from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
 from trainer.learning.routing import Routing
+from trainer.learning.training import State
 from trainer.progress import Progress
+from trainer.testing import corpus
 
-WINDOWS, KINDS = history()
-TARGET = corpus(WINDOWS)
-RARE = {"gone"}
+Floats = npt.NDArray[np.float64]
+
+# Two hundred distinct windows, half of them with the event `bad`; how often each occurs varies from 1 to 7.
+TARGET = corpus(
+    [
+        ["open"] * opens + ["work"] * works + ["bad"] * bad + ["close"]
+        for opens in range(1, 11)
+        for works in range(1, 11)
+        for bad in (0, 1)
+        for _ in range(1 + opens * works % 7)
+    ],
+    texts={"open": "opened", "work": "worked", "bad": "failed", "close": "closed"},
+)
+TRUTH = np.array([float("bad" in signature.counts()) for signature in TARGET.signatures])
+WINDOW_ROOTS = np.sqrt([signature.windows for signature in TARGET.signatures])
+GROUPS = label_groups(TARGET, 20_000)
 
 
-class Judge:
-    """A labeller that counts its calls: anomalous when `gone` stands in the window."""
+class RuleLabeller:
+    """A labeller that counts its calls: anomalous with `bad` in the window, the opposite for groups in `wrong`."""
 
-    name = "judge"
+    name = "rule"
 
-    def __init__(self, abstain=False):
-        self.abstain = abstain
-        self.asked = []
+    def __init__(self, *, abstain: bool = False, wrong: frozenset[str] = frozenset()) -> None:
+        self.abstain, self.wrong = abstain, wrong
+        self.asked: list[str] = []
 
-    def label(self, questions):
+    def label(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers, counted."""
         self.asked += [question.group for question in questions]
         return [self._answer(question) for question in questions]
 
-    def prompt_hash(self, question):
-        """Of the window alone."""
+    def prompt_hash(self, question: Question) -> str:
+        """Hash of the window alone."""
         return hashlib.sha256(repr(question.runs).encode()).hexdigest()
 
-    def _answer(self, question):
-        bad = any(event in RARE for event, _ in question.runs[0])
-        label = "abstain" if self.abstain else "anomalous" if bad else "normal"
-        return Answer(question.group, label, 0.9, labeller=self.name, prompt_hash=self.prompt_hash(question))
+    def _answer(self, question: Question) -> Answer:
+        bad = any(event == "bad" for event, _ in question.runs[0]) != (question.group in self.wrong)
+        prompt_hash = self.prompt_hash(question)
+        if self.abstain:
+            return Answer(question.group, "abstain", 0.0, labeller=self.name, prompt_hash=prompt_hash)
+        return Answer(
+            question.group, "anomalous" if bad else "normal", 0.9, labeller=self.name, prompt_hash=prompt_hash
+        )
 
 
-class Crew:
-    """A crew whose model is a table of logits; `lessons` says what it becomes at each fine-tuning."""
+class TableWorkers:
+    """Workers whose model is a table of logits.
 
-    def __init__(self, judge, lessons=()):
-        self.judge = judge
-        self.lessons = list(lessons)
-        self.table = np.zeros(len(TARGET.signatures))
-        self.tunings = []
-        self.known = []
+    Args:
+        labeller: answers the questions.
+        logits: of the source-only model.
+        spoils: fine-tunings, counted from 0, after which the model is the opposite of what it should be.
+    """
 
-    def logits(self):
+    def __init__(self, labeller: RuleLabeller, logits: Floats | None = None, spoils: Sequence[int] = ()) -> None:
+        self.labeller = labeller
+        self.table = np.zeros(len(TARGET.signatures)) if logits is None else logits
+        self.spoils = spoils
+        self.tunings: list[tuple[Floats, Floats]] = []
+        self.known: list[str] = []
+
+    def logits(self) -> Floats:
         """The table."""
         return self.table.copy()
 
-    def state(self):
-        """The table, to go back to."""
-        return {"table": self.table.copy()}
+    def state(self) -> State:
+        """The table, to return to."""
+        return {"table": self.table.astype(np.float32)}
 
-    def restore(self, state):
-        """Back to a table."""
-        self.table = state["table"].copy()
+    def restore(self, state: State) -> None:
+        """Return to a table."""
+        self.table = state["table"].astype(np.float64)
 
-    def fine_tune(self, labels, weights, _steps, _mixture):
-        """Become what the next lesson says."""
+    def fine_tune(self, labels: Floats, weights: Floats, _steps: int, _mixture: Mixture) -> float:
+        """Call windows anomalous that hold an event of which every labelled window is anomalous."""
+        spoilt = len(self.tunings) in self.spoils
         self.tunings.append((labels.copy(), weights.copy()))
-        lesson = self.lessons.pop(0) if self.lessons else "learn"
-        truth = np.array([any(event in RARE for event, _ in s.runs) for s in TARGET.signatures])
-        self.table = np.where(truth, 3.0, -3.0) if lesson == "learn" else np.where(truth, -3.0, 3.0)
+        if not weights.any():
+            return 0.0
+        rows = [int(row) for row in np.flatnonzero(weights > 0.0)]
+        normal = {event for row in rows if labels[row] < 0.5 for event in TARGET.signatures[row].counts()}
+        anomalous = {event for row in rows if labels[row] >= 0.5 for event in TARGET.signatures[row].counts()}
+        found = np.array([bool((anomalous - normal) & s.counts().keys()) for s in TARGET.signatures])
+        self.table = np.where(found != spoilt, 3.0, -3.0)
         return 0.1
 
-    def add(self, groups, _windows):
+    def add(self, groups: Sequence[str], _windows: Sequence[Runs]) -> None:
         """Remember groups."""
         self.known += groups
 
-    def neighbors(self, groups, _windows):
+    def neighbors(self, groups: Sequence[str], _windows: Sequence[Runs]) -> list[list[Match]]:
         """Any known groups."""
         return [[Match(other, 0.8) for other in self.known if other != group][:3] for group in groups]
 
-    def label(self, questions):
+    def label(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
         """One batch."""
-        yield self.judge.label(questions)
+        yield self.labeller.label(questions)
 
 
-def _run(crew, path, budget=20_000, rounds=3):
-    groups = label_groups(TARGET, budget)
+@dataclass(frozen=True)
+class Run:
+    """A finished distillation."""
+
+    result: Distilled
+    collector: AnswerCollector
+
+
+def run(workers: TableWorkers, path: Path, budget: int = 20_000, general: Floats | None = None) -> Run:
+    """Distil with all groups, whatever the budget."""
     scores = np.linspace(0, 1, len(TARGET.signatures))
-    routing = Routing(scores, scores > 0.5, 0.5, "min", False, {})
+    routing = Routing(scores, scores > 0.5 if general is None else general > 0.0, 0.5, "min", False, None)
     with LabelLedger(path) as ledger:
-        desk = AnswerCollector(TARGET, groups, crew, crew, ledger, crew.judge)
-        settings = DistillationSettings(budget, rounds, round_steps=1, final_steps=1)
-        return Distillation(TARGET, groups, routing, crew, crew, desk, settings, Progress()).run(), desk, groups
+        collector = AnswerCollector(TARGET, GROUPS, workers, workers, ledger, workers.labeller)
+        settings = DistillationSettings(budget, 3, round_steps=1, final_steps=1)
+        distillation = Distillation(TARGET, GROUPS, routing, workers, workers, collector, settings, Progress())
+        return Run(distillation.run(), collector)
+
+
+def rows(groups: Sequence[LabelGroup]) -> list[int]:
+    """Signatures of groups."""
+    return [member for group in groups for member in group.members]
+
+
+def held_out(group: LabelGroup) -> bool:
+    """The rule by which groups are held out."""
+    return int(group.id, 16) % 10 == 0
 
 
 @pytest.fixture
-def ledger(tmp_path):
+def ledger(tmp_path: Path) -> Path:
     """Path of an empty ledger."""
     return tmp_path / "labels.jsonl"
 
 
-def test_every_group_is_asked_once_where_the_budget_reaches(ledger):
-    """All groups are asked, none twice, and the guard agrees with a model that learned."""
-    crew = Crew(Judge())
-    result, desk, groups = _run(crew, ledger)
-    assert sorted(crew.judge.asked) == sorted(group.id for group in groups)
-    assert desk.asked == len(groups)
-    assert result.guard.value == 1.0
-    assert isinstance(result.readiness, Share)
-    assert len(crew.tunings) == 4
+def test_every_group_is_asked_once_where_the_budget_suffices(ledger: Path) -> None:
+    """All groups are asked, none twice, and the model learns from their labels what the held-out ones confirm."""
+    workers = TableWorkers(RuleLabeller())
+    finished = run(workers, ledger)
+    assert sorted(workers.labeller.asked) == sorted(group.id for group in GROUPS)
+    assert finished.collector.asked == len(GROUPS)
+    assert len(workers.tunings) == 4
+    labels, weights = workers.tunings[-1]
+    learned = weights > 0.0
+    assert learned.sum() == len(GROUPS) - sum(map(held_out, GROUPS))
+    assert np.array_equal(labels[learned], TRUTH[learned])
+    metrics = finished.result.metrics
+    assert (metrics.guard.value, metrics.guard.count) == (1.0, sum(map(held_out, GROUPS)))
+    assert (metrics.answers, metrics.anomalous_answers) == (200, 100)
+    assert metrics.alert_rate == pytest.approx(0.5)
 
 
-def test_a_second_run_pays_for_nothing(ledger):
+@pytest.mark.parametrize(("logits", "low", "high"), [(6 * TRUTH - 3, 0.8, 1.0), (np.zeros(len(TRUTH)), 0.2, 0.8)])
+def test_readiness_is_of_the_model_before_any_answer(ledger: Path, logits: Floats, low: float, high: float) -> None:
+    """A source-only model that ranks windows well is ready, one that knows nothing is not."""
+    metrics = run(TableWorkers(RuleLabeller(), logits), ledger).result.metrics
+    assert 5 <= metrics.readiness.count < 20
+    assert low <= metrics.readiness.value <= high
+    assert metrics.guard.value == 1.0
+
+
+def test_a_second_run_asks_nothing(ledger: Path) -> None:
     """What the ledger holds is not asked again, and the same labels are learned."""
-    first, _, groups = _run(Crew(Judge()), ledger)
-    crew = Crew(Judge())
-    second, desk, _ = _run(crew, ledger)
-    assert crew.judge.asked == []
-    assert desk.remembered == len(groups)
-    assert np.array_equal(first.labels, second.labels)
-    assert np.array_equal(first.weights, second.weights)
+    first, second = TableWorkers(RuleLabeller()), TableWorkers(RuleLabeller())
+    run(first, ledger)
+    finished = run(second, ledger)
+    assert second.labeller.asked == []
+    assert finished.collector.remembered == len(GROUPS)
+    assert all(np.array_equal(one, other) for one, other in zip(first.tunings[-1], second.tunings[-1], strict=True))
 
 
-def test_a_crash_in_a_round_costs_no_answer(ledger):
+def test_a_crash_in_a_round_loses_no_answer(ledger: Path) -> None:
     """A run that dies while labelling leaves its answers; the next one asks only for the rest."""
 
-    class Dying(Judge):
-        def label(self, questions):
+    class Dying(RuleLabeller):
+        def label(self, questions: Sequence[Question]) -> list[Answer]:
             if len(self.asked) > 60:
                 raise RuntimeError("power cut")
             return super().label(questions)
 
-    crew = Crew(Dying())
+    workers, again = TableWorkers(Dying()), TableWorkers(RuleLabeller())
     with pytest.raises(RuntimeError, match="power cut"):
-        _run(crew, ledger)
-    again = Crew(Judge())
-    _, _, groups = _run(again, ledger)
-    assert set(crew.judge.asked).isdisjoint(again.judge.asked)
-    assert len(crew.judge.asked) + len(again.judge.asked) == len(groups)
+        run(workers, ledger)
+    run(again, ledger)
+    assert set(workers.labeller.asked).isdisjoint(again.labeller.asked)
+    assert len(workers.labeller.asked) + len(again.labeller.asked) == len(GROUPS)
 
 
-def test_the_budget_is_kept(ledger):
-    """With fewer answers than groups the audit and the queue together stay within the budget."""
-    crew = Crew(Judge())
-    result, _, groups = _run(crew, ledger, budget=20)
-    assert len(crew.judge.asked) <= 20 or len(groups) <= 20
-    assert result.metrics["answers"] <= max(20, len(groups))
+def test_a_small_budget_is_spent_whole_and_on_frequent_groups(ledger: Path) -> None:
+    """With more groups than budget, audit and queue ask exactly the budget; the queue takes the most frequent."""
+    workers = TableWorkers(RuleLabeller())
+    finished = run(workers, ledger, budget=60)
+    asked = set(workers.labeller.asked)
+    assert len(workers.labeller.asked) == len(asked) == 60
+    assert finished.result.metrics.answers == 60
+    audited = set(workers.labeller.asked[:16])
+    queued = [group.windows for group in GROUPS if group.id in asked - audited]
+    assert min(queued) >= max(group.windows for group in GROUPS if group.id not in asked)
 
 
-def test_held_out_answers_are_never_learned(ledger):
-    """The guard's groups have no weight in any fine-tuning."""
-    crew = Crew(Judge())
-    _, _, groups = _run(crew, ledger)
-    guarded = [member for group in groups if int(group.id, 16) % 10 == 0 for member in group.members]
-    assert guarded
-    for _, weights in crew.tunings:
-        assert not weights[guarded].any()
+def test_uncertain_groups_are_asked_before_certain_ones(ledger: Path) -> None:
+    """Among groups beyond the budget, those whose logit is near 0 come first."""
+    uncertain = np.arange(len(TARGET.signatures)) % 2 == 0
+    workers = TableWorkers(RuleLabeller(), np.where(uncertain, 0.0, 9.0))
+    run(workers, ledger, budget=60)
+    asked = set(workers.labeller.asked[16:])
+    assert all(uncertain[list(group.members)].all() for group in GROUPS if group.id in asked)
 
 
-def test_a_round_that_hurts_is_rolled_back(ledger):
-    """When the guard agrees less after a fine-tuning, the weights before it come back."""
-    crew = Crew(Judge(), lessons=["learn", "spoil", "learn", "spoil"])
-    result, _, _ = _run(crew, ledger)
-    assert result.metrics["rolled_back"] >= 1.0
-    assert result.guard.value == 1.0
+def test_general_groups_keep_the_label_of_a_model_that_proved_ready(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the budget a ready source-only model labels the general groups, at less weight than an answer."""
+    monkeypatch.setattr("trainer.learning.distillation._READY", 0.5)  # 16 answers prove no more
+    workers = TableWorkers(RuleLabeller(), 6 * TRUTH - 3)
+    finished = run(workers, ledger, budget=60, general=np.ones(len(TRUTH)))
+    assert finished.result.metrics.labels_from_source_model == len(GROUPS) - 16
+    unasked = rows([group for group in GROUPS if group.id not in workers.labeller.asked and not held_out(group)])
+    labels, weights = workers.tunings[-1]
+    assert np.array_equal(labels[unasked], TRUTH[unasked])
+    assert (weights[unasked] > 0.0).all()
+    assert (weights[unasked] < 0.7 * WINDOW_ROOTS[unasked]).all()
 
 
-def test_abstentions_are_no_class(ledger):
+def test_too_few_answers_prove_no_readiness(ledger: Path) -> None:
+    """Sixteen right answers leave the lower bound of readiness too low, so nothing is labelled by the model."""
+    workers = TableWorkers(RuleLabeller(), 6 * TRUTH - 3)
+    metrics = run(workers, ledger, budget=60, general=np.ones(len(TRUTH))).result.metrics
+    assert metrics.readiness.value == 1.0
+    assert metrics.labels_from_source_model is None
+
+
+def test_held_out_answers_are_never_learned(ledger: Path) -> None:
+    """Held-out groups have no weight in any fine-tuning."""
+    workers = TableWorkers(RuleLabeller())
+    run(workers, ledger)
+    held = rows([group for group in GROUPS if held_out(group)])
+    assert len(held) > 10
+    for _, weights in workers.tunings:
+        assert not weights[held].any()
+
+
+def test_a_disputed_answer_weighs_less(ledger: Path) -> None:
+    """An answer that contradicts the confident model is learned at 0.7 of its weight, the others at their own."""
+    wrong = next(group for group in reversed(GROUPS) if not held_out(group))
+    workers = TableWorkers(RuleLabeller(wrong=frozenset({wrong.id})), 6 * TRUTH - 3)
+    finished = run(workers, ledger)
+    assert finished.result.metrics.disputed == 1
+    _, weights = workers.tunings[-1]
+    expected = 0.8 * WINDOW_ROOTS
+    learned = [row for row in np.flatnonzero(weights > 0.0) if row not in wrong.members]
+    assert np.allclose(weights[learned], expected[learned])
+    assert np.allclose(weights[list(wrong.members)], 0.7 * expected[list(wrong.members)])
+
+
+def test_a_round_that_hurts_is_rolled_back(ledger: Path) -> None:
+    """Fine-tuning after which held-out answers are contradicted is undone, each time; others are kept."""
+    workers = TableWorkers(RuleLabeller(), spoils=(1, 3))
+    finished = run(workers, ledger)
+    assert finished.result.metrics.rolled_back == 2
+    assert np.array_equal(finished.result.logits, 6 * TRUTH - 3)
+    assert finished.result.metrics.guard.value == 1.0
+
+
+def test_a_round_that_helps_is_kept(ledger: Path) -> None:
+    """A bad first round is followed by better ones, and none of those is undone."""
+    workers = TableWorkers(RuleLabeller(), logits=3 - 6 * TRUTH, spoils=(0,))
+    finished = run(workers, ledger)
+    assert finished.result.metrics.rolled_back == 0
+    assert np.array_equal(finished.result.logits, 6 * TRUTH - 3)
+
+
+def test_abstentions_are_no_class(ledger: Path) -> None:
     """A labeller that only abstains teaches nothing, and the run still ends."""
-    crew = Crew(Judge(abstain=True))
-    result, _, groups = _run(crew, ledger)
-    assert result.metrics["abstentions"] == len(groups)
-    assert not any(weights.any() for _, weights in crew.tunings)
-    assert result.calibration.temperature == 1.0
+    workers = TableWorkers(RuleLabeller(abstain=True))
+    finished = run(workers, ledger)
+    assert finished.result.metrics.abstentions == len(GROUPS)
+    assert finished.result.metrics.transfer_readiness is None
+    assert not any(weights.any() for _, weights in workers.tunings)
+    assert finished.result.calibration.temperature == 1.0

@@ -1,19 +1,25 @@
 import copy
+from collections.abc import Iterable
 from math import log
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from detector.model.network import SmallModel
+from detector.model.shape import NetworkShape
 from tests.trainer.miniature import TEXTS, corpus, history
-from trainer.learning.encoding import EventTable, make_embedder, namespaced, source_windows
+from trainer.data.signatures import Runs
+from trainer.learning.encoding import EventTable, WindowSet, make_embedder, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaSettings, Task, meta_learn
+
+Setting = tuple[MetaLearner, Task, EventTable, WindowSet, tuple[Runs, ...]]
 
 
 @pytest.fixture
-def setting():
-    """A learner with its source, target and one task."""
+def setting() -> Setting:
+    """A learner with one task, its events, source windows and target windows."""
     windows, kinds = history(count=120)
     source = corpus(windows, "old", labels=[bool(kind) for kind in kinds])
     target = corpus(history(1, count=120)[0], "new", texts={key: f"new {text}" for key, text in TEXTS.items()})
@@ -22,7 +28,7 @@ def setting():
     events.add("old", source.texts)
     events.add("new", target.texts)
     torch.manual_seed(0)
-    model = SmallModel(embedder.dim, 12).eval()
+    model = SmallModel(NetworkShape(event_dim=embedder.dim, hidden=12)).eval()
     learner = MetaLearner(model, events.tensor(), MetaSettings(steps=5, batch=8), seed=0)
     of_source = source_windows(source)
     of_target = tuple(namespaced("new", signature.runs) for signature in target.signatures)
@@ -31,11 +37,11 @@ def setting():
     return learner, task, events, of_source, of_target
 
 
-def _weights(modules):
+def _weights(modules: Iterable[Tensor]) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in modules]
 
 
-def test_extractor_gradient_is_that_of_the_stated_objective(setting):
+def test_extractor_gradient_is_that_of_the_stated_objective(setting: Setting) -> None:
     """It equals gamma times the class gradient minus beta times the domain gradient, taken apart from each other."""
     learner, task, *_ = setting
     parameters = learner.extractor_parameters
@@ -49,8 +55,8 @@ def test_extractor_gradient_is_that_of_the_stated_objective(setting):
         assert torch.allclose(got, of_class - 0.7 * of_domain, atol=1e-6)
 
 
-def test_heads_and_extractor_leave_each_other_alone(setting):
-    """The heads' step changes no extractor weight; the gradient of the extractor leaves no trace on the heads."""
+def test_heads_and_extractor_leave_each_other_alone(setting: Setting) -> None:
+    """The heads' step changes no extractor weight; the gradient of the extractor leaves none on the heads."""
     learner, task, *_ = setting
     extractor = list(learner.extractor_parameters.values())
     heads = [*learner.head_parameters, *learner.domain_parameters]
@@ -64,8 +70,8 @@ def test_heads_and_extractor_leave_each_other_alone(setting):
     assert all(parameter.grad is None for parameter in [*heads, *extractor])
 
 
-def test_domain_head_descends_while_the_extractor_rests(setting):
-    """With fixed features the domain loss falls: the sign of its update is that of a minimiser."""
+def test_domain_head_descends_while_the_extractor_rests(setting: Setting) -> None:
+    """With fixed features the domain loss falls: the sign of its update is that of a minimizer."""
     learner, task, *_ = setting
     source, target = learner.features(task)
     first = learner.update_heads(source, target, task.labels)[1]
@@ -74,7 +80,7 @@ def test_domain_head_descends_while_the_extractor_rests(setting):
     assert last < 0.5 * first
 
 
-def test_extractor_step_against_a_fixed_domain_head_raises_its_loss(setting):
+def test_extractor_step_against_a_fixed_domain_head_raises_its_loss(setting: Setting) -> None:
     """Without the class part, a step along the negative gradient makes the domains harder to tell apart."""
     learner, task, *_ = setting
     learner.settings = MetaSettings(gamma=0.0)
@@ -89,7 +95,7 @@ def test_extractor_step_against_a_fixed_domain_head_raises_its_loss(setting):
     assert float(learner.domain_loss(*learner.features(task, moved)).detach()) > before
 
 
-def test_a_run_learns_the_source_and_repeats_itself(setting):
+def test_a_run_learns_the_source_and_repeats_itself(setting: Setting) -> None:
     """The same seed gives the same weights, and the class loss ends below chance."""
     learner, _, events, source, target = setting
     learner.settings = MetaSettings(steps=60, batch=16)

@@ -8,7 +8,7 @@ from typing import Any, Never
 import pytest
 import structlog
 
-from detector.artifact.export import read_folder, unpack
+from detector.artifact.export import MANIFEST, read_folder, read_manifest, unpack
 from detector.model.scoring import Scorer
 from tests.trainer.tiny_run import in_process, tiny_settings
 from trainer.context import TrainingContext
@@ -31,15 +31,19 @@ def test_a_run_repeats_itself_to_the_byte(tmp_path: Path) -> None:
     assert read_folder(tmp_path / "out") == files
     assert first.counts["windows"] == 250
     assert first.labeller == "heuristic"
-    model = unpack(files, first.sha256)
-    assert model.manifest.metrics["guard_agreement"] == pytest.approx(first.metrics["guard_agreement"])
+    unpack(files, first.sha256)
+    manifest = read_manifest(files[MANIFEST])
+    assert manifest.metrics == first.metrics.flat()
+    assert manifest.transfer_readiness == first.metrics.transfer_readiness
+    assert first.metrics.guard.count > 0
 
 
 def test_the_model_finds_what_the_labeller_found(tmp_path: Path) -> None:
     """The artifact flags windows of failures in the target's own history and leaves normal ones alone."""
     train(tiny_settings(tmp_path, meta_steps=20, final_steps=500), make_workers=in_process)
-    model = unpack(read_folder(tmp_path / "out"))
-    windows = [window.runs for window in model.manifest.golden]
+    files = read_folder(tmp_path / "out")
+    model = unpack(files)
+    windows = [window.runs for window in read_manifest(files[MANIFEST]).golden]
     texts = {info.id: info.text for info in model.templates}
     gone = next(event for event, text in texts.items() if "refused" in text)
     normal = next(runs for runs in windows if gone not in {event for event, _ in runs})
@@ -157,4 +161,4 @@ def test_a_history_without_anomalies_has_a_warning(tmp_path: Path) -> None:
                 file.write(json.dumps({"time": time, "message": f"{text} order=o{number}"}) + "\n")
     report = train(settings, make_workers=in_process)
     assert "found no anomaly among 1 distinct windows" in report.warnings[0]
-    assert report.transfer_readiness is None
+    assert report.metrics.transfer_readiness is None

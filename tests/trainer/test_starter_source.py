@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from detector.input.line_reader import LineReader
-from loggen.engine import dice_of
+from loggen.engine import rng_of
 from trainer.data.lines import SourceLine
 from trainer.data.starter import SYSTEMS, starter_lines, starter_source
 
@@ -56,7 +56,7 @@ def test_a_session_is_labelled_as_a_whole(lines):
 def test_every_system_fails_in_words_in_order_in_counts_and_by_a_missing_step():
     """Each kind of system teaches each sort of failure."""
     for system in SYSTEMS:
-        service = system(dice_of(1, "test"), lambda stamp: stamp.text)
+        service = system(rng_of(1, "test"), lambda stamp: stamp.text)
         assert {fault.shows for fault in service.faults} == {"words", "order", "count", "missing"}
 
 

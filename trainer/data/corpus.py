@@ -1,27 +1,25 @@
 """From lines to a corpus: learn templates on a sample, freeze them, match and window every line, keep signatures.
 
-Lines are read, parsed and cut by the agent's own code (`LineReader`, `LineParser`, `WindowCutter`), so the windows are
-those the agent will see. Memory grows with distinct windows, never with lines.
+Lines go through the agent's own `PartitionReader`, so the windows are those the agent will see. Memory grows with
+distinct windows, never with lines.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Literal
 
 import structlog
 
-from detector.errors import DecodeError
-from detector.input.line_reader import LineReader
-from detector.model.scoring import run_lengths
-from detector.parsing.masking import Masker
-from detector.parsing.parser import LineParser
+from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
+from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
-from detector.windowing.cutter import Window, WindowCutter, wall_clock_ms
+from detector.windowing.cutter import Window, wall_clock_ms
 from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine
-from trainer.data.signatures import Corpus, Runs, Signature, signature_id
+from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target
 from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
 from trainer.data.window_labels import WindowLabels
@@ -32,6 +30,7 @@ __all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates",
 
 EXAMPLE_WINDOWS = 64
 _STEP_LINES = 5_000
+_BATCH_LINES = 1_000
 _HEAD_LINES = 1_000
 # How lines begin that carry a time, and what reads it; without backslashes, which logs and shells write in other ways.
 _DATED = (
@@ -77,10 +76,9 @@ def read_corpus(
     lines = _counted(_keeping_head(stream.lines(), head), progress)
     templates = learn_templates(lines, stream.spec, sample_lines, seed, learned)
     _warn_of_unread_times(head, stream.spec, role)
-    parser = LineParser(Masker(stream.spec.masks, stream.spec.max_tokens), TemplateMatcher(templates))
     progress.stage(f"{role}: windows", stream.size)
     labels = stream.labels if isinstance(stream, Source) else None
-    corpus = build_corpus(_counted(stream.lines(), progress), stream.spec, parser, labels, role)
+    corpus = build_corpus(_counted(stream.lines(), progress), stream.spec, TemplateMatcher(templates), labels, role)
     if is_source:
         check_labels(corpus)
     return corpus, templates
@@ -89,7 +87,7 @@ def read_corpus(
 def build_corpus(
     lines: Iterable[AnyLine],
     spec: SystemSpec,
-    parser: LineParser,
+    matcher: TemplateMatcher,
     labels: WindowLabels | None = None,
     role: Role = "target",
 ) -> Corpus:
@@ -100,16 +98,17 @@ def build_corpus(
     Args:
         lines: of each partition in the order of their offsets.
         spec: the system.
-        parser: with the frozen templates.
+        matcher: the frozen templates.
         labels: labels that stand beside a source's log.
         role: what the system is in this run; errors name its options.
 
     Raises:
         SourceError: there is no window.
     """
-    builder = _Builder(spec, parser, labels, role)
-    for line in lines:
-        builder.add(line)
+    builder = _Builder(spec, matcher, labels, role)
+    for (topic, partition), run in groupby(lines, key=lambda line: (line.topic, line.partition)):
+        while batch := list(islice(run, _BATCH_LINES)):
+            builder.add(topic, partition, batch)
     return builder.finish()
 
 
@@ -139,7 +138,7 @@ class _Partition:
 
     topic: str
     number: int
-    cutter: WindowCutter
+    reader: PartitionReader
     first_offset: int
     last_offset: int
     time_ms: int = 0
@@ -158,51 +157,49 @@ class _Row:
 class _Builder:
     """Takes lines, keeps distinct run-length sequences with their counts, examples and labels."""
 
-    def __init__(self, spec: SystemSpec, parser: LineParser, labels: WindowLabels | None, role: Role) -> None:
+    def __init__(self, spec: SystemSpec, matcher: TemplateMatcher, labels: WindowLabels | None, role: Role) -> None:
         self._spec = spec
-        self._parser = parser
         self._labels = labels
         self._role = role
-        self._now_ms = wall_clock_ms()
+        now_ms = wall_clock_ms()  # one for all lines: equal lines without a year are then equal times
         self._labelled = labels is not None
-        self._reader = LineReader(spec)
+        self._reader = SystemReader(spec, matcher, now_ms=lambda: now_ms, carry_times=True)
         self._partitions: dict[tuple[str, int], _Partition] = {}
         self._rows: dict[Runs, _Row] = {}
         self._texts: dict[str, str] = {}
         self._unreadable: Counter[str] = Counter()
         self._lines = self._keyless = self._late = 0
 
-    def add(self, line: AnyLine) -> None:
-        """Take the next line of its partition."""
-        self._lines += 1
-        partition = self._partitions.get((line.topic, line.partition)) or self._begin(line)
-        partition.last_offset = line.offset
-        in_file = line.record_time_ms == UNKNOWN_TIME_MS
-        try:
-            # A time that names no year lies before that of its record; a file's lines lie before now.
-            read = self._reader.read(line.value, self._now_ms if in_file else line.record_time_ms)
-        except DecodeError as error:
-            self._unreadable[error.reason] += 1
-            return
-        if not (in_file and read.event_time_ms == self._now_ms):  # a file's line without a time keeps that before it
-            partition.time_ms = read.event_time_ms
-        if isinstance(line, SourceLine) and line.label is not None:
-            self._labelled = True
-            if line.label:
-                partition.anomalous_offsets.add(line.offset)
-        event = self._parser.event(read.text)
-        if read.keys:
-            self._texts.setdefault(event.id, event.text)
+    def add(self, topic: str, number: int, lines: Sequence[AnyLine]) -> None:
+        """Take the next lines of a partition."""
+        self._lines += len(lines)
+        partition = self._partitions.get((topic, number)) or self._begin(topic, number, lines[0].offset)
+        partition.last_offset = lines[-1].offset
+        batch = partition.reader.read(lines)
+        unreadable = {offset for offset, _ in batch.unreadable}
+        self._unreadable.update(error.reason for _, error in batch.unreadable)
+        for line in lines:
+            if isinstance(line, SourceLine) and line.label is not None and line.offset not in unreadable:
+                self._labelled = True
+                if line.label:
+                    partition.anomalous_offsets.add(line.offset)
+        for read in batch.lines:
+            self._note(read)
+        if batch.lines:
+            partition.time_ms = batch.lines[-1].time_ms
+        self._late += len(batch.late)
+        self._take(partition, batch.closed)
+
+    def _note(self, line: ReadLine) -> None:
+        if line.keys:
+            self._texts.setdefault(line.event.id, line.event.text)
         else:
             self._keyless += 1
-        partition.cutter.add(line.offset, partition.time_ms, read.keys, event.id, read.text)
-        self._take(partition)
 
     def finish(self) -> Corpus:
         """Close what is open; the corpus."""
         for partition in self._partitions.values():
-            partition.cutter.flush()
-            self._take(partition)
+            self._take(partition, partition.reader.flush())
         log = structlog.get_logger(__name__)
         unreadable = self._unreadable.total()
         if unreadable:
@@ -243,20 +240,18 @@ class _Builder:
             "partition"
         )
 
-    def _begin(self, line: AnyLine) -> _Partition:
-        place = (line.topic, line.partition)
-        cutter = WindowCutter(self._spec.name, self._spec.window, *place)
-        self._partitions[place] = _Partition(*place, cutter, line.offset, line.offset)
-        return self._partitions[place]
+    def _begin(self, topic: str, number: int, offset: int) -> _Partition:
+        reader = PartitionReader(self._reader, topic, number)
+        self._partitions[topic, number] = _Partition(topic, number, reader, offset, offset)
+        return self._partitions[topic, number]
 
-    def _take(self, partition: _Partition) -> None:
-        for window in partition.cutter.take_closed():
+    def _take(self, partition: _Partition, closed: Iterable[Window]) -> None:
+        for window in closed:
             row = self._rows.setdefault(run_lengths(window.event_ids), _Row())
             row.windows += 1
             row.anomalous += self._is_anomalous(window, partition)
             if len(row.examples) < EXAMPLE_WINDOWS:
                 row.examples.append(window.id)
-        self._late += len(partition.cutter.take_late())
 
     def _is_anomalous(self, window: Window, partition: _Partition) -> bool:
         if self._labels is not None:

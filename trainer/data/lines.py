@@ -22,6 +22,11 @@ class TargetLine:
     partition: int
     offset: int
 
+    @property
+    def timestamp(self) -> int | None:
+        """Time stamp of the record; None where it is unknown."""
+        return None if self.record_time_ms == UNKNOWN_TIME_MS else self.record_time_ms
+
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
@@ -38,3 +43,8 @@ class SourceLine:
     partition: int
     offset: int
     label: bool | None = None
+
+    @property
+    def timestamp(self) -> int | None:
+        """Time stamp of the record; None where it is unknown."""
+        return None if self.record_time_ms == UNKNOWN_TIME_MS else self.record_time_ms

@@ -1,11 +1,12 @@
-"""The trainer's view of a corpus: one row a distinct window, never one a line (design `recipe.md` 1)."""
+"""The trainer's view of a corpus: one row a distinct window, never one a line (docs/method.md#signatures)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-Runs = tuple[tuple[str, int], ...]
-"""A window as run-length coded event ids, in order: ((event id, how often in a row), …)."""
+from detector.model.runs import Runs
+
+__all__ = ["Corpus", "LabelGroup", "Runs", "Signature", "signature_id"]
 
 
 def signature_id(runs: Runs) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from random import Random
 
 from detector.system import SystemSpec, WindowSpec
-from loggen.engine import Layout, Service, SimulatedLine, Stamp, Traffic, dice_of, simulate, spread
+from loggen.engine import Layout, Service, SimulatedLine, Stamp, Traffic, rng_of, simulate, spread
 from loggen.systems.broker import broker
 from loggen.systems.orders import orders
 from loggen.systems.scheduler import scheduler
@@ -37,8 +37,8 @@ def starter_lines(seed: int) -> list[SimulatedLine]:
     """Lines of all starter systems, with the truth beside each."""
     lines: list[SimulatedLine] = []
     for system in SYSTEMS:
-        service = system(dice_of(seed, f"starter {system.__name__} words"), layout)
-        dice = dice_of(seed, f"starter {service.name}")
+        service = system(rng_of(seed, f"starter {system.__name__} words"), layout)
+        dice = rng_of(seed, f"starter {service.name}")
         kinds = [fault.kind for fault in service.faults]
         failing = spread(int(FAILING_SHARE * SESSIONS), kinds, AT_LEAST, dice)
         lines += simulate(service, Traffic(SESSIONS, _START_MS, SESSIONS_PER_MINUTE, failing), dice)

@@ -1,4 +1,4 @@
-"""Learning a system's templates: Drain on a sample of its lines, to be frozen afterwards (design `recipe.md` 1)."""
+"""Learning a system's templates: Drain on a sample of its lines, to be frozen afterwards (docs/method.md#templates)."""
 
 import random
 from collections.abc import Iterable, Iterator

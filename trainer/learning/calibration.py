@@ -1,9 +1,11 @@
-"""Temperature and prior: from logits that rank well to probabilities that mean what they say."""
-
-from dataclasses import dataclass
+"""Calibration: temperature and bias that turn logits into probabilities."""
 
 import numpy as np
 import numpy.typing as npt
+
+from detector.model.calibration import Calibration, sigmoid
+
+__all__ = ["Calibration", "fit", "sigmoid"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -12,31 +14,13 @@ _RIDGE_SLOPE, _RIDGE_BIAS = 0.5, 0.05
 _MIN_SLOPE, _MAX_SLOPE = 0.2, 3.0
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Calibrated logit = logit / temperature + bias."""
-
-    temperature: float = 1.0
-    bias: float = 0.0
-
-    def probabilities(self, logits: Floats) -> Floats:
-        """Calibrated probabilities [n]."""
-        return sigmoid(logits / self.temperature + self.bias)
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """1 / (1 + e^-x), without overflow."""
-    result: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))
-    return result
-
-
 def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
-    """Least cross-entropy by Newton's method, drawn toward no change so that few labels cannot bend it far.
+    """Minimal cross-entropy by Newton's method, with a penalty on change so that few labels change little.
 
     Args:
-        logits: [n] of the network.
+        logits: [n] uncalibrated.
         labels: [n] 0 to 1.
-        weights: [n] how much each label counts.
+        weights: [n] of the labels.
     """
     if not len(logits) or float(weights.sum()) <= 0.0:
         return Calibration()
@@ -52,4 +36,4 @@ def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
         slope, bias = float(np.clip(slope - move[0], _MIN_SLOPE, _MAX_SLOPE)), float(bias - move[1])
         if np.abs(move).max() < 1e-9:  # noqa: PLR2004
             break
-    return Calibration(1.0 / slope, bias)
+    return Calibration(temperature=1.0 / slope, bias=bias)

@@ -1,4 +1,4 @@
-"""Corpora as tensors: one table of event vectors for all systems, windows as rows into it."""
+"""Corpora as tensors: one table of event vectors for all systems, and windows as row numbers of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def make_embedder(corpora: Iterable[Corpus], word_vectors: WordVectors | None = None) -> Embedder:
-    """An embedder whose word weights count over the templates of all corpora together (method.md 4.3)."""
+    """An embedder whose word weights count over all corpora together (docs/method.md#event-vectors)."""
     idf = Idf.from_templates(text for corpus in corpora for text in corpus.texts.values())
     return Embedder(idf.weights, idf.unseen, word_vectors)
 
 
 def namespaced(system: str, runs: Runs) -> Runs:
-    """The window with event ids that name their system: equal ids of two systems are different events."""
+    """The window with the system in every event id: equal ids of two systems are different events."""
     return tuple((f"{system}/{event}", length) for event, length in runs)
 
 
@@ -39,7 +39,7 @@ class EventTable:
         self._vectors: list[np.ndarray] = []
 
     def add(self, system: str, texts: Mapping[str, str]) -> None:
-        """Give every event of `system` a row, in sorted order."""
+        """Add a row for every event of `system`, in sorted order."""
         for event in sorted(texts):
             key = f"{system}/{event}"
             if key not in self.row_of:
@@ -47,7 +47,7 @@ class EventTable:
                 self._vectors.append(self.embedder.embed(texts[event]))
 
     def tensor(self) -> Tensor:
-        """The table."""
+        """The whole table."""
         if not self._vectors:
             return torch.zeros(0, self.embedder.dim)
         return torch.from_numpy(np.stack(self._vectors).astype(np.float32))
@@ -59,12 +59,12 @@ class EventTable:
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Windows that the network learns from or is judged on.
+    """Labelled windows.
 
     Attributes:
         windows: namespaced.
         labels: [n] 0 to 1.
-        weights: [n] how much each counts.
+        weights: [n] of the windows.
     """
 
     windows: tuple[Runs, ...]
@@ -78,17 +78,9 @@ class WindowSet:
         """The chosen rows."""
         return WindowSet(tuple(self.windows[int(row)] for row in rows), self.labels[rows], self.weights[rows])
 
-    @staticmethod
-    def join(parts: Sequence["WindowSet"]) -> "WindowSet":
-        """All parts, one after another."""
-        windows = tuple(window for part in parts for window in part.windows)
-        labels = np.concatenate([part.labels for part in parts]) if parts else np.zeros(0)
-        weights = np.concatenate([part.weights for part in parts]) if parts else np.zeros(0)
-        return WindowSet(windows, labels, weights)
-
 
 def source_windows(source: Corpus) -> WindowSet:
-    """The labelled source: windows, share of anomalous ones, √count as weight."""
+    """The distinct windows of a labelled source, with the share of anomalous ones as label and √count as weight."""
     kept = [signature for signature in source.signatures if signature.label is not None and signature.runs]
     return WindowSet(
         tuple(namespaced(source.system, signature.runs) for signature in kept),
@@ -101,7 +93,7 @@ def source_windows(source: Corpus) -> WindowSet:
 def logits(
     model: SmallModel, table: Tensor, events: EventTable, windows: Sequence[Runs], size: int = 512
 ) -> np.ndarray:
-    """Logits [n] of namespaced windows; windows of like length share a batch."""
+    """Logits [n] of namespaced windows; windows of similar length share a batch."""
     model.eval()
     result = np.zeros(len(windows))
     projected = model.extractor.project(table)

@@ -1,12 +1,13 @@
-"""What can be said of a model without the truth: agreement with the labeller, transfer readiness, alert rate."""
+"""What is known about a model without the truth: agreement with the labeller, transfer readiness, alert rate."""
 
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import asdict, dataclass
+from math import isfinite, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.learning.calibration import fit
+from trainer.learning.routing import RoutingStatistics
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -16,7 +17,7 @@ _Z = 1.96
 
 @dataclass(frozen=True)
 class Share:
-    """A share with its 95% interval (Wilson), and of how many."""
+    """A share of `count` cases, with its 95% interval (Wilson)."""
 
     value: float
     low: float
@@ -24,8 +25,69 @@ class Share:
     count: int
 
 
+@dataclass(frozen=True)
+class TrainingMetrics:
+    """The figures of a training, from distillation to manifest, model pointer, report and command line.
+
+    Attributes:
+        answers: groups that were asked about, abstentions included.
+        abstentions: answers without a label.
+        anomalous_answers: answers with the label `anomalous`.
+        guard: agreement of the final model with held-out answers.
+        readiness: agreement of the source-only model with the labeller on the general part of the audit.
+        neighbors_agree: share of answered groups whose nearest answered group has the same label.
+        alert_rate: share of the history's windows that the model would alert on.
+        meta_domain_accuracy: how often the domain head was right at the end of meta-learning; 0.5 is a guess.
+        routing: figures of the router; None without a signature.
+        disputed: answers that a confident model contradicted; None where no answer was checked.
+        rolled_back: fine-tunings that were undone.
+        labels_from_source_model: general groups that kept the source-only model's label; None where none may.
+    """
+
+    answers: int
+    abstentions: int
+    anomalous_answers: int
+    guard: Share
+    readiness: Share
+    neighbors_agree: float
+    alert_rate: float
+    meta_domain_accuracy: float = 0.5
+    routing: RoutingStatistics | None = None
+    disputed: int | None = None
+    rolled_back: int = 0
+    labels_from_source_model: int | None = None
+
+    @property
+    def transfer_readiness(self) -> float | None:
+        """Value of `readiness`; None without an anomalous answer, since normal windows alone show little."""
+        return self.readiness.value if self.readiness.count and self.anomalous_answers else None
+
+    def flat(self) -> dict[str, float]:
+        """Finite figures by the names that manifests, model pointers and `fusionlog train --json` carry."""
+        figures: dict[str, float | None] = {
+            "answers": self.answers,
+            "abstentions": self.abstentions,
+            "anomalous_answers": self.anomalous_answers,
+            "disputed": self.disputed,
+            "rolled_back": self.rolled_back or None,
+            "labels_from_source_model": self.labels_from_source_model,
+            "guard_agreement": self.guard.value,
+            "guard_agreement_low": self.guard.low,
+            "guard_agreement_high": self.guard.high,
+            "guard_answers": self.guard.count,
+            "readiness_low": self.readiness.low,
+            "readiness_high": self.readiness.high,
+            "readiness_answers": self.readiness.count,
+            "neighbours_agree": self.neighbors_agree,
+            "alert_rate": self.alert_rate,
+            "meta_domain_accuracy": self.meta_domain_accuracy,
+            **({f"router_{name}": value for name, value in asdict(self.routing).items()} if self.routing else {}),
+        }
+        return {name: float(value) for name, value in figures.items() if value is not None and isfinite(value)}
+
+
 def share(hits: float, count: int) -> Share:
-    """Wilson's interval; of nothing, anything from 0 to 1."""
+    """A share with Wilson's interval; of no case, the interval is 0 to 1."""
     if count <= 0:
         return Share(0.0, 0.0, 1.0, 0)
     p, z2 = hits / count, _Z * _Z
@@ -35,13 +97,13 @@ def share(hits: float, count: int) -> Share:
 
 
 def agreement(probabilities: Floats, labels: Floats) -> Share:
-    """How often the model at 0.5 and the labeller say the same."""
+    """How often the model, at threshold 0.5, and the labeller have the same verdict."""
     same = (probabilities >= 0.5) == (labels >= 0.5)  # noqa: PLR2004
     return share(float(same.sum()), len(labels))
 
 
 def balanced_agreement(probabilities: Floats, labels: Floats) -> float:
-    """Mean over the labeller's classes of how often the model says the same: anomalies are few, but they count."""
+    """Mean agreement over the labeller's two classes, so that the few anomalies count as much as the normal windows."""
     model, labeller = probabilities >= 0.5, labels >= 0.5  # noqa: PLR2004
     parts = [float((model[labeller == side] == side).mean()) for side in (True, False) if (labeller == side).any()]
     return float(np.mean(parts)) if parts else 1.0
@@ -50,14 +112,13 @@ def balanced_agreement(probabilities: Floats, labels: Floats) -> float:
 def transfer_readiness(logits: Floats, labels: Floats, weights: Floats, general: Bools) -> Share:
     """Agreement of the source-only model with the labeller on the general part of the audit.
 
-    The model is calibrated on one half of the audit and judged on the other, both ways round, so that it is not judged
-    on what bent it.
+    The model is calibrated on one half of the audit and evaluated on the other, then the reverse.
 
     Args:
         logits: [n] of the source-only model on the audited signatures.
         labels: [n] of the labeller.
         weights: [n] √windows.
-        general: [n] whether the router calls the signature general.
+        general: [n] whether the router classifies the signature as general.
     """
     if not general.any():
         return share(0.0, 0)
@@ -65,13 +126,13 @@ def transfer_readiness(logits: Floats, labels: Floats, weights: Floats, general:
     hits, count = 0.0, 0
     for half in (fold, ~fold):
         calibration = fit(logits[half], labels[half], weights[half])
-        judged = ~half & general
-        same = (calibration.probabilities(logits[judged]) >= 0.5) == (labels[judged] >= 0.5)  # noqa: PLR2004
-        hits, count = hits + float(same.sum()), count + int(judged.sum())
+        tested = ~half & general
+        same = (calibration.probabilities(logits[tested]) >= 0.5) == (labels[tested] >= 0.5)  # noqa: PLR2004
+        hits, count = hits + float(same.sum()), count + int(tested.sum())
     return share(hits, count)
 
 
 def alert_rate(probabilities: Floats, windows: Floats, threshold: float = 0.5) -> float:
-    """Share of the target's windows that the model would alert on."""
+    """Share of windows, given per distinct window, that the model would alert on."""
     total = float(windows.sum())
     return float(windows[probabilities >= threshold].sum()) / total if total else 0.0

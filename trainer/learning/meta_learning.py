@@ -1,12 +1,13 @@
-"""Adversarial meta-learning of the extractor on source and target (paper III-C, method.md 7, signs as in 10.1).
+"""Adversarial meta-learning of the extractor on source and target (paper section III-C, docs/method.md#meta-learning).
 
-A step: the domain head and the anomaly head descend their own losses on detached features; the extractor takes one
-plain inner step on the support windows and is then updated with the gradient at that point on the query windows
-(first order). Every gradient is asked for by name with `torch.autograd.grad`, so nothing leaks between the three.
+One step: the domain head and the anomaly head descend their own losses on detached features. The extractor takes one
+inner gradient step on the support windows; its weights are then updated with the gradient at that point on the query
+windows (first order). Each gradient is computed by `torch.autograd.grad` for named parameters only, so that no gradient
+accumulates in the other parts.
 """
 
 from dataclasses import dataclass
-from math import exp, log
+from math import log, tanh
 
 import numpy as np
 import torch
@@ -19,16 +20,16 @@ from trainer.data.signatures import Runs
 from trainer.learning.encoding import Batch, EventTable, WindowSet
 
 _CLAMP = 1.5 * log(2.0)
-"""The extractor gains nothing from a discriminator that is worse than this: an unbounded reward would run away."""
+"""Domain loss above which the extractor has no further gain; an unbounded gain would diverge."""
 
 
 @dataclass(frozen=True)
 class MetaSettings:
-    """Rates of method.md 7.3.
+    """Rates and sizes (docs/method.md#meta-learning).
 
     Attributes:
         batch: windows of each domain in support and in query; the paper's 256 would cost an hour on a laptop.
-        longest: runs of a window that count here (its last ones).
+        longest: runs of a window that are used (its last ones).
     """
 
     steps: int = 300
@@ -44,7 +45,7 @@ class MetaSettings:
 
 @dataclass(frozen=True)
 class MetaReport:
-    """Figures of a run: last losses, and how often the domain head was right over the last fifty steps."""
+    """Mean losses and accuracy of the domain head over the last fifty steps."""
 
     steps: int
     class_loss: float
@@ -53,7 +54,7 @@ class MetaReport:
 
 
 class DomainHead(nn.Module):
-    """Tells source (0) from target (1) by features."""
+    """Classifies features as source (0) or target (1)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Task:
 
 
 class MetaLearner:
-    """Owns the extractor, both heads and their optimisers.
+    """The extractor, both heads and their optimizers.
 
     Args:
         model: the small model; trained in place.
@@ -99,9 +100,9 @@ class MetaLearner:
         self.head_parameters = list(model.head.parameters())
         self.domain_parameters = list(self.domain.parameters())
         rate = settings.rate
-        self._extractor_optimiser = torch.optim.Adam(self.extractor_parameters.values(), lr=rate)
-        self._head_optimiser = torch.optim.Adam(self.head_parameters, lr=rate)
-        self._domain_optimiser = torch.optim.Adam(self.domain_parameters, lr=rate)
+        self._extractor_optimizer = torch.optim.Adam(self.extractor_parameters.values(), lr=rate)
+        self._head_optimizer = torch.optim.Adam(self.head_parameters, lr=rate)
+        self._domain_optimizer = torch.optim.Adam(self.domain_parameters, lr=rate)
 
     def features(self, task: Task, parameters: dict[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Features [S, F] of source and [T, F] of target windows, with other extractor parameters where given."""
@@ -135,9 +136,9 @@ class MetaLearner:
         """Both heads descend on detached features; returns class loss, domain loss, domain accuracy."""
         source, target = source.detach(), target.detach()
         domain_loss = self.domain_loss(source, target)
-        _apply(self._domain_optimiser, self.domain_parameters, torch.autograd.grad(domain_loss, self.domain_parameters))
+        _apply(self._domain_optimizer, self.domain_parameters, torch.autograd.grad(domain_loss, self.domain_parameters))
         class_loss = self.settings.gamma * self.class_loss(source, labels)
-        _apply(self._head_optimiser, self.head_parameters, torch.autograd.grad(class_loss, self.head_parameters))
+        _apply(self._head_optimizer, self.head_parameters, torch.autograd.grad(class_loss, self.head_parameters))
         with torch.no_grad():
             right = (self.domain(source) < 0).float().mean() + (self.domain(target) >= 0).float().mean()
         return float(class_loss.detach()), float(domain_loss.detach()), float(right) / 2
@@ -145,10 +146,10 @@ class MetaLearner:
     def step(self, support: Task, query: Task, progress: float) -> tuple[float, float, float]:
         """Heads, then one inner step on `support`, then the outer step with the gradient on `query` (first order).
 
-        `progress`, 0 to 1, ramps the adversary up.
+        The weight of the domain loss grows with `progress`, 0 to 1.
         """
         settings = self.settings
-        beta = settings.beta * (2.0 / (1.0 + exp(-10.0 * progress)) - 1.0)
+        beta = settings.beta * tanh(5.0 * progress)
         source, target = self.features(support)
         figures = self.update_heads(source, target, support.labels)
         inner = self.extractor_gradient(source, target, support.labels, self.extractor_parameters, beta)
@@ -158,7 +159,7 @@ class MetaLearner:
         }
         outer = self.extractor_gradient(*self.features(query, moved), query.labels, moved, beta)
         gradient = [o + settings.support_weight * i for o, i in zip(outer, inner, strict=True)]
-        _apply(self._extractor_optimiser, list(self.extractor_parameters.values()), gradient, settings.clip)
+        _apply(self._extractor_optimizer, list(self.extractor_parameters.values()), gradient, settings.clip)
         return figures
 
 
@@ -168,21 +169,21 @@ def meta_learn(
     """Run all steps; support and query are disjoint halves of each domain, source batches half anomalous.
 
     Args:
-        learner: what is trained.
+        learner: trained in place.
         events: rows of the windows' events.
         source: labelled windows, namespaced.
         target: unlabelled windows, namespaced.
         seed: of the order of batches.
     """
     settings = learner.settings
-    dice = np.random.default_rng(seed)
-    halves_source = _halves(len(source), dice)
-    halves_target = _halves(len(target), dice)
-    learner.model.eval()  # the gradients of two forwards must be of one function: no dropout here
+    rng = np.random.default_rng(seed)
+    halves_source = _halves(len(source), rng)
+    halves_target = _halves(len(target), rng)
+    learner.model.eval()  # no dropout: both gradients must be of the same function
     figures: list[tuple[float, float, float]] = []
     for step in range(settings.steps):
         support, query = (
-            _task(events, source, target, (of_source, of_target), settings, dice)
+            _task(events, source, target, (of_source, of_target), settings, rng)
             for of_source, of_target in zip(halves_source, halves_target, strict=True)
         )
         figures.append(learner.step(support, query, step / max(1, settings.steps)))
@@ -192,8 +193,8 @@ def meta_learn(
     return MetaReport(settings.steps, float(last[0]), float(last[1]), float(last[2]))
 
 
-def _halves(count: int, dice: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    order = dice.permutation(count)
+def _halves(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    order = rng.permutation(count)
     middle = count // 2
     return (order[:middle], order[middle:]) if middle else (order, order)
 
@@ -204,21 +205,21 @@ def _task(
     target: tuple[Runs, ...],
     halves: tuple[np.ndarray, np.ndarray],
     settings: MetaSettings,
-    dice: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Task:
     of_source, of_target = halves
     anomalous = of_source[source.labels[of_source] >= 0.5]  # noqa: PLR2004
     normal = of_source[source.labels[of_source] < 0.5]  # noqa: PLR2004
     pools = [pool for pool in (anomalous, normal) if len(pool)]
-    chosen = np.concatenate([dice.choice(pool, settings.batch // len(pools)) for pool in pools])
-    drawn = dice.choice(of_target, settings.batch)
+    chosen = np.concatenate([rng.choice(pool, settings.batch // len(pools)) for pool in pools])
+    drawn = rng.choice(of_target, settings.batch)
     windows = [source.windows[int(row)] for row in chosen] + [target[int(row)] for row in drawn]
     batch = events.batch([window[-settings.longest :] for window in windows])
     return Task(batch, torch.tensor(source.labels[chosen], dtype=torch.float32))
 
 
 def _apply(
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     parameters: list[nn.Parameter] | list[Tensor],
     gradients: list[Tensor] | tuple[Tensor, ...],
     clip: float | None = None,
@@ -227,6 +228,6 @@ def _apply(
         parameter.grad = gradient.detach()
     if clip is not None:
         nn.utils.clip_grad_norm_(parameters, clip)
-    optimiser.step()
+    optimizer.step()
     for parameter in parameters:
         parameter.grad = None

@@ -1,7 +1,7 @@
-"""The router: how much of a system is general knowledge, shared with its labelled source (paper III-B, method.md 5)."""
+"""The router: which windows hold general knowledge, shared with the labelled source (paper section III-B)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from detector.model.embedding import Embedder
 from trainer.data.signatures import Corpus, Signature
 
 Floats = npt.NDArray[np.float64]
+Aggregate = Callable[[Floats, tuple[str, ...]], float]
+"""From the similarities of a window's distinct events, and their ids, to the window's score."""
 
 _TIE = 1e-9
 _MIN_SHARE = 0.05
@@ -20,10 +22,29 @@ _LEAST_GENERAL = 0.2
 
 @dataclass(frozen=True)
 class EventSimilarity:
-    """An event and the source event most like it."""
+    """Similarity of an event to the source, and the text of the most similar source event."""
 
     cosine: float
     nearest: str
+
+
+@dataclass(frozen=True)
+class RoutingStatistics:
+    """How the scores of the windows are distributed.
+
+    Attributes:
+        general_share: share of windows that are general.
+        score_events_correlation, score_length_correlation: a minimum over more events is smaller; a strong negative
+            value means that "proprietary" is just another word for "long".
+    """
+
+    general_share: float
+    distinct_scores: float
+    score_events_correlation: float
+    score_length_correlation: float
+    score_q10: float
+    score_q50: float
+    score_q90: float
 
 
 @dataclass(frozen=True)
@@ -34,9 +55,9 @@ class Routing:
         scores: [n] similarity of each signature to the source.
         general: [n] whether it is at least `tau`.
         tau: mean score over windows.
-        aggregation: how event similarities became a score: `min`, or what the guard fell back to.
-        degenerate: the paper's rule (minimum, mean) told nothing, and the guard fired.
-        statistics: figures to log.
+        aggregation: how event similarities became a score: `min`, or the fallback that was used.
+        degenerate: the paper's rule (minimum, cut at the mean) did not separate the windows.
+        statistics: figures for log and manifest; None without a signature.
     """
 
     scores: Floats
@@ -44,13 +65,13 @@ class Routing:
     tau: float
     aggregation: str
     degenerate: bool
-    statistics: dict[str, float]
+    statistics: RoutingStatistics | None
 
 
 def event_similarities(
     embedder: Embedder, texts: Mapping[str, str], source_texts: Sequence[str]
 ) -> dict[str, EventSimilarity]:
-    """Best cosine of each event to the source's events, in double precision; 0 and no text where nothing is alike."""
+    """Best cosine of each event to the source's events, in double precision; 0 and no text where none is positive."""
     source = embedder.embed_all(source_texts).astype(np.float64)
     similarities = {}
     for event in sorted(texts):
@@ -62,19 +83,23 @@ def event_similarities(
 
 
 def route(corpus: Corpus, similarities: Mapping[str, EventSimilarity]) -> Routing:
-    """Score every signature and cut at the mean; where that is degenerate, fall back as method.md 5.3 says."""
+    """Score every signature by its least similar event and cut at the mean of the scores.
+
+    Where these scores do not separate the windows, the least similar event outside the backbone, the tenth percentile
+    and the mean are tried, in this order.
+    """
     signatures = corpus.signatures
     weights = np.array([signature.windows for signature in signatures], np.float64)
     cosine = {event: similarity.cosine for event, similarity in similarities.items()}
     backbone = _backbone(signatures, weights)
-    attempts = (
+    attempts: tuple[tuple[str, Aggregate], ...] = (
         ("min", lambda values, _events: float(np.min(values))),
         ("min without backbone", lambda values, events: _without(values, events, backbone)),
         ("tenth percentile", lambda values, _events: float(np.quantile(values, 0.1))),
         ("mean", lambda values, _events: float(np.mean(values))),
     )
     scores, name, bad = np.zeros(len(signatures)), "min", True
-    for name, aggregate in attempts:  # noqa: B007 - the name of the last attempt is what was used
+    for name, aggregate in attempts:  # noqa: B007 (the name of the last attempt is the result)
         scores = np.array([_score(signature, cosine, aggregate) for signature in signatures])
         bad = _is_degenerate(scores, weights)
         if not bad:
@@ -84,23 +109,23 @@ def route(corpus: Corpus, similarities: Mapping[str, EventSimilarity]) -> Routin
     if len(scores) and not general.any():
         general = scores >= np.quantile(scores, 1.0 - _LEAST_GENERAL)
     degenerate = name != "min" or bad
-    routing = Routing(scores, general, tau, name, degenerate, _statistics(signatures, scores, weights, general))
+    statistics = _statistics(signatures, scores, weights, general)
     structlog.get_logger(__name__).info(
         "router.scored",
         aggregation=name,
         degenerate=degenerate,
         tau=round(tau, 4),
-        **{key: round(value, 4) for key, value in routing.statistics.items()},
+        **({key: round(value, 4) for key, value in asdict(statistics).items()} if statistics else {}),
     )
-    return routing
+    return Routing(scores, general, tau, name, degenerate, statistics)
 
 
-def _score(signature: Signature, cosine: Mapping[str, float], aggregate: object) -> float:
+def _score(signature: Signature, cosine: Mapping[str, float], aggregate: Aggregate) -> float:
     events = tuple(sorted(signature.counts()))
     if not events:
         return 0.0
     values = np.array([cosine[event] for event in events])
-    return float(aggregate(values, events))  # type: ignore[operator]
+    return aggregate(values, events)
 
 
 def _without(values: Floats, events: tuple[str, ...], backbone: frozenset[str]) -> float:
@@ -129,20 +154,20 @@ def _is_degenerate(scores: Floats, weights: Floats) -> bool:
 
 def _statistics(
     signatures: Sequence[Signature], scores: Floats, weights: Floats, general: npt.NDArray[np.bool_]
-) -> dict[str, float]:
+) -> RoutingStatistics | None:
     if not len(scores):
-        return {}
+        return None
     unique = np.array([len(signature.counts()) for signature in signatures], np.float64)
     length = np.array([sum(run for _, run in signature.runs) for signature in signatures], np.float64)
-    quantiles = {f"score_q{round(100 * q):02d}": float(np.quantile(scores, q)) for q in (0.1, 0.5, 0.9)}
-    return {
-        "general_share": float(weights[general].sum() / weights.sum()),
-        "distinct_scores": float(len(np.unique(np.round(scores, 9)))),
-        # A minimum over more events is smaller: "proprietary" must not just mean "long".
-        "score_events_correlation": _correlation(scores, unique),
-        "score_length_correlation": _correlation(scores, length),
-        **quantiles,
-    }
+    return RoutingStatistics(
+        general_share=float(weights[general].sum() / weights.sum()),
+        distinct_scores=float(len(np.unique(np.round(scores, 9)))),
+        score_events_correlation=_correlation(scores, unique),
+        score_length_correlation=_correlation(scores, length),
+        score_q10=float(np.quantile(scores, 0.1)),
+        score_q50=float(np.quantile(scores, 0.5)),
+        score_q90=float(np.quantile(scores, 0.9)),
+    )
 
 
 def _correlation(left: Floats, right: Floats) -> float:

@@ -1,7 +1,8 @@
-"""The learner: the small model with its data, from meta-learning to the last fine-tuning."""
+"""Training of the small model, from meta-learning to the last fine-tuning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,37 +12,64 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
+from detector.model.shape import NetworkShape
 from trainer.data.signatures import Corpus, Runs
 from trainer.labellers import Mixture
 from trainer.labelling.heuristic import mine_evidence
 from trainer.labelling.source_prior import event_prior, source_prior
 from trainer.learning.encoding import EventTable, WindowSet, logits, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaReport, MetaSettings, meta_learn
-from trainer.learning.synthetic_lines import SYSTEM, make_up_lines
+from trainer.learning.synthetic_lines import SYSTEM, make_synthetic_lines
 from trainer.learning.synthetic_windows import augment
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 State = Mapping[str, Floats32]
+"""Weights of a small model by name."""
 
 _BATCH = 96
 _LONGEST = 64
 _RATE = 4e-3
 _POSITIVE_SHARE = 0.4
-_MADE_UP_WINDOWS = 6_000
+_SYNTHETIC_WINDOWS = 6_000
 _SMOOTHING = 0.02
 
 
+def served_shape(event_dim: int, hidden: int) -> NetworkShape:
+    """The network that is trained and exported."""
+    return NetworkShape(event_dim=event_dim, hidden=hidden, attention="unbounded")
+
+
+class SmallModelLearner(Protocol):
+    """The small model in training."""
+
+    def logits(self) -> Floats:
+        """Uncalibrated logit of every target signature."""
+        ...
+
+    def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
+        """Train on labels [n] with weights [n]; the last mean loss."""
+        ...
+
+    def state(self) -> State:
+        """The weights."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Return to earlier weights."""
+        ...
+
+
 class Learner:
-    """Trains one small model for a target.
+    """Trains one small model for a target; `changed_by` names the methods after which its snapshot differs.
 
     Args:
         source: labelled corpus.
-        target: unlabelled corpus; its signatures are addressed by index everywhere.
+        target: unlabelled corpus; all methods address its signatures by index.
         embedder: makes event vectors.
         hidden: width of the GRU.
-        seed: of first weights, batches and made-up windows.
-        threads: of torch; a Ray actor would get one.
+        seed: of initial weights, batches and synthetic windows.
+        threads: of torch.
     """
 
     changed_by = frozenset({"meta_learn", "fine_tune", "restore"})
@@ -54,21 +82,21 @@ class Learner:
         self._calls = 0
         self._source = source_windows(source)
         self._target = tuple(namespaced(target.system, signature.runs) for signature in target.signatures)
-        alarm = source_prior(embedder, source, target.texts)
-        dice = np.random.default_rng([seed, 1])
-        evidence = mine_evidence(target, alarm)
-        lines = make_up_lines(target.texts, evidence.line_odds(), source.texts, event_prior(source), dice)
+        prior = source_prior(embedder, source, target.texts)
+        rng = np.random.default_rng([seed, 1])
+        evidence = mine_evidence(target, prior)
+        lines = make_synthetic_lines(target.texts, evidence.line_odds(), source.texts, event_prior(source), rng)
         self.events = EventTable(embedder)
         for system, texts in ((source.system, source.texts), (target.system, target.texts), (SYSTEM, lines.texts)):
             self.events.add(system, texts)
         windows = [signature.runs for signature in target.signatures]
         weights = [float(signature.windows) for signature in target.signatures]
-        count = min(_MADE_UP_WINDOWS, max(2_000, 3 * len(windows)))
-        self._made_up = augment(target.system, windows, weights, evidence, lines, count, dice)
+        count = min(_SYNTHETIC_WINDOWS, max(2_000, 3 * len(windows)))
+        self._synthetic = augment(target.system, windows, weights, evidence, lines, count, rng)
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = SmallModel(embedder.dim, hidden, "unbounded")
+            self.model = SmallModel(served_shape(embedder.dim, hidden))
 
     def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
         """SM(0): adversarial meta-learning on the source and the target's general signatures (indices)."""
@@ -83,42 +111,42 @@ class Learner:
         return np.asarray(logits(self.model, self.table, self.events, self._target), np.float64)
 
     def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
-        """Learn labels of target signatures with source replay and made-up windows; returns the last mean loss.
+        """Train on labelled, synthetic and source windows; returns the mean loss of the last 20 batches.
 
         Args:
             labels: [n] 0 to 1.
-            weights: [n] how much each counts; 0 for signatures without a label.
+            weights: [n] 0 for signatures without a label.
             steps: batches.
             mixture: shares of a batch.
         """
         self._calls += 1
         rows = np.flatnonzero(weights > 0.0)
         labelled = WindowSet(tuple(self._target[int(row)] for row in rows), labels[rows], weights[rows])
-        dice = np.random.default_rng([self._seed, 2, self._calls])
+        rng = np.random.default_rng([self._seed, 2, self._calls])
         pools = _pools(
-            ((labelled, mixture.labelled), (self._made_up, mixture.synthetic), (self._source, mixture.source))
+            ((labelled, mixture.labelled), (self._synthetic, mixture.synthetic), (self._source, mixture.source))
         )
         if not pools:
             return 0.0
-        optimiser = torch.optim.Adam(self.model.parameters(), lr=_RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=max(2, steps), pct_start=0.15)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=_RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=max(2, steps), pct_start=0.15)
         losses: list[float] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + self._calls)
             self.model.train()
             for _ in range(steps):
-                windows, goals = _draw(pools, dice)
-                losses.append(self._learn(windows, goals, optimiser))
+                windows, targets = _draw(pools, rng)
+                losses.append(self._learn(windows, targets, optimizer))
                 schedule.step()
         self.model.eval()
         return float(np.mean(losses[-20:])) if losses else 0.0
 
     def state(self) -> dict[str, Floats32]:
-        """The model's weights, to go back to."""
+        """A copy of the model's weights."""
         return {name: tensor.detach().numpy().copy() for name, tensor in self.model.state_dict().items()}
 
     def restore(self, state: State) -> None:
-        """Go back to weights that `state` gave."""
+        """Return to weights of `state`."""
         self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
 
     def snapshot(self) -> tuple[State, int]:
@@ -130,22 +158,22 @@ class Learner:
         state, self._calls = snapshot
         self.restore(state)
 
-    def _learn(self, windows: list[Runs], goals: Floats, optimiser: torch.optim.Optimizer) -> float:
+    def _learn(self, windows: list[Runs], targets: Floats, optimizer: torch.optim.Optimizer) -> float:
         rows, runs, lengths = self.events.batch([window[-_LONGEST:] for window in windows])
         projected = self.model.extractor.project(self.table)
         predicted = self.model.classify(self.model.extractor.encode(projected[rows], runs, lengths))
-        smooth: Tensor = torch.tensor(goals * (1.0 - 2.0 * _SMOOTHING) + _SMOOTHING, dtype=torch.float32)
+        smooth: Tensor = torch.tensor(targets * (1.0 - 2.0 * _SMOOTHING) + _SMOOTHING, dtype=torch.float32)
         loss = binary_cross_entropy_with_logits(predicted, smooth)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         return float(loss.detach())
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """Windows of one class and the chance to be drawn of each, and how many a batch takes."""
+    """Windows of one class, the probability to draw each, and their share of a batch."""
 
     windows: tuple[Runs, ...]
     labels: Floats
@@ -169,12 +197,12 @@ def _pools(parts: tuple[tuple[WindowSet, float], ...]) -> list[_Pool]:
     return pools
 
 
-def _draw(pools: list[_Pool], dice: np.random.Generator) -> tuple[list[Runs], Floats]:
+def _draw(pools: list[_Pool], rng: np.random.Generator) -> tuple[list[Runs], Floats]:
     total = sum(pool.share for pool in pools)
     windows: list[Runs] = []
-    goals: list[Floats] = []
+    targets: list[Floats] = []
     for pool in pools:
-        rows = dice.choice(len(pool.windows), size=max(1, round(_BATCH * pool.share / total)), p=pool.chances)
+        rows = rng.choice(len(pool.windows), size=max(1, round(_BATCH * pool.share / total)), p=pool.chances)
         windows += [pool.windows[int(row)] for row in rows]
-        goals.append(pool.labels[rows])
-    return windows, np.concatenate(goals)
+        targets.append(pool.labels[rows])
+    return windows, np.concatenate(targets)

@@ -1,4 +1,4 @@
-"""Pre-trained word vectors, of which only the corpora's own words are kept: the artifact carries those few rows."""
+"""Pre-trained word vectors, reduced to the words of the corpora, which the artifact then holds."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from detector.model.embedding import WordVectors
 from detector.parsing.tokens import words
 from trainer.errors import SourceError
 
-_ENDING_NPZ = ".npz"
+_NPZ = ".npz"
 
 
 def load_word_vectors(path: Path, texts: Iterable[str]) -> WordVectors:
@@ -20,17 +20,17 @@ def load_word_vectors(path: Path, texts: Iterable[str]) -> WordVectors:
         texts: templates of all corpora.
 
     Raises:
-        SourceError: the file cannot be read, or knows none of the words.
+        SourceError: the file cannot be read, or holds none of the words.
     """
     wanted = sorted({word for text in texts for word in words(text)})
     try:
-        found = _from_npz(path, wanted) if path.suffix == _ENDING_NPZ else _from_text(path, wanted)
+        found = _from_npz(path, wanted) if path.suffix == _NPZ else _from_text(path, wanted)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise SourceError(
             f"word_vectors must be GloVe text or .npz with words and vectors, got {path}: {error}"
         ) from error
     if not found:
-        raise SourceError(f"word_vectors must know words of the logs, got none of {len(wanted)} in {path}")
+        raise SourceError(f"word_vectors must hold words of the logs, got none of {len(wanted)} in {path}")
     vocabulary = sorted(found)
     return WordVectors(vocabulary, np.stack([found[word] for word in vocabulary]).astype(np.float32))
 

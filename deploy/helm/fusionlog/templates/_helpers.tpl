@@ -31,11 +31,14 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Argument: dict root, component (agent or trainer: the targets of the Dockerfile; the topics job runs the agent's). */}}
 {{- define "fusionlog.image" -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- $image := (index .root.Values .component).image -}}
+{{- $repository := default (printf "%s-%s" .root.Values.image.repository .component) $image.repository -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- printf "%s:%s" $repository (coalesce $image.tag .root.Values.image.tag .root.Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}
 

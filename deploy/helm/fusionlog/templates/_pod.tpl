@@ -16,10 +16,10 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* Argument: the root. */}}
+{{/* Argument: dict root, component. */}}
 {{- define "fusionlog.containerBasics" -}}
 image: {{ include "fusionlog.image" . | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 workingDir: /var/lib/fusionlog
 securityContext:
   allowPrivilegeEscalation: false

@@ -1,4 +1,4 @@
-"""The sink: nothing is given up, nothing that is not acknowledged counts as written."""
+"""The producer: no record is dropped, and none counts as written before it is acknowledged."""
 
 import asyncio
 from typing import Any
@@ -8,11 +8,12 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from agent.errors import OutputTooLarge
 from agent.metrics import Metrics
-from agent.runtime.producer import NULL_VALUE, Outgoing, Sink, encode_output, shorter
-from agent.stages.detect import InputRecord, Output, Rejected
+from agent.runtime.outgoing import Outgoing, truncate
+from agent.runtime.producer import Sink
+from agent.timeouts import Timeouts
 from broker.settings import KafkaSettings
-from schemas.dead_letter import DeadLetter
-from schemas.topics import Topics
+
+BRIEF = Timeouts(first_retry_seconds=0.001, longest_retry_seconds=0.001, producer_stop_seconds=0.01)
 
 
 class _FakeProducer:
@@ -81,7 +82,7 @@ class _FakeSink(Sink):
 
     def __init__(self, *producers: _FakeProducer) -> None:
         self.failures: list[BaseException] = []
-        super().__init__(KafkaSettings(), Metrics(), self.failures.append)
+        super().__init__(KafkaSettings(), Metrics(), self.failures.append, timeouts=BRIEF)
         self.left = list(producers)
 
     async def _connected(self) -> Any:
@@ -108,7 +109,7 @@ async def test_an_oversize_dead_letter_is_cut_until_it_fits() -> None:
     await sink.start()
     await sink.send([Outgoing("dlq", b"k", b"x" * 1_000_000, cuttable=True)])
     assert producer.written == [("dlq", b"x" * 40_000)]
-    await sink.stop(timeout_seconds=0)
+    await sink.stop()
 
 
 async def test_a_record_is_whole_though_its_neighbours_were_too_large() -> None:
@@ -122,11 +123,11 @@ async def test_a_record_is_whole_though_its_neighbours_were_too_large() -> None:
     assert {value for _, value in producer.written} == {*letters[:2], letters[2][:40_000], letters[3]}
     assert len(producer.written) == 6
     assert not sink.failures
-    await sink.stop(timeout_seconds=0)
+    await sink.stop()
 
 
-async def test_a_record_that_can_never_be_written_is_an_error_that_is_told() -> None:
-    """An alert is not cut; the agent hears of it, with the topic and the setting to change."""
+async def test_a_record_that_can_never_be_written_is_an_error() -> None:
+    """An alert is not cut; the agent gets an error with the topic and the setting to change."""
     sink = _FakeSink(_FakeProducer(limit=50_000))
     await sink.start()
     with pytest.raises(
@@ -134,11 +135,11 @@ async def test_a_record_that_can_never_be_written_is_an_error_that_is_told() -> 
     ):
         await sink.send([Outgoing("alerts", b"k", b"x" * 60_000)])
     assert [type(error) for error in sink.failures] == [OutputTooLarge]
-    await sink.stop(timeout_seconds=0)
+    await sink.stop()
 
 
 async def test_a_cancelled_delivery_is_not_tried_again() -> None:
-    """Who no longer wants a record written (a snapshot that took too long) does not leave a task behind."""
+    """A record that is no longer wanted (a snapshot that took too long) leaves no task behind."""
     sink = _FakeSink(_FakeProducer([KafkaTimeoutError() for _ in range(1000)]), *(_FakeProducer() for _ in range(5)))
     sink._replace = lambda _broken: asyncio.sleep(0)  # type: ignore[method-assign,assignment]
     await sink.start()
@@ -148,11 +149,11 @@ async def test_a_cancelled_delivery_is_not_tried_again() -> None:
     await asyncio.wait([task])
     assert not sink._deliveries
     assert not sink.failures
-    await sink.stop(timeout_seconds=0)
+    await sink.stop()
 
 
 def test_cutting_keeps_the_first_size_and_hash() -> None:
-    """Cut to nothing, a dead letter keeps our headers, which tell of the original, and none of the input's."""
+    """Cut to nothing, a dead letter keeps our headers, with the original's size and hash, and no foreign ones."""
     record = Outgoing(
         "dlq",
         b"k" * 10_000,
@@ -161,10 +162,10 @@ def test_cutting_keeps_the_first_size_and_hash() -> None:
         cuttable=True,
         foreign_headers=2,
     )
-    once = shorter(record)
+    once = truncate(record)
     sizes = [len(once.value or b"")]
     while sizes[-1]:
-        once = shorter(once)
+        once = truncate(once)
         sizes.append(len(once.value or b""))
     assert sizes == [900_000, 200_000, 40_000, 4_000, 0]
     headers = dict(once.headers)
@@ -173,21 +174,10 @@ def test_cutting_keeps_the_first_size_and_hash() -> None:
     assert "fusionlog.huge" not in headers, "a record's own headers may be what is too large"
     assert len(once.key or b"") < 10_000
     with pytest.raises(OutputTooLarge):
-        shorter(once)
+        truncate(once)
 
 
-def test_a_record_without_key_and_value_has_a_dead_letter() -> None:
-    """Kafka takes no record without both, so an empty value stands for the absent one and a header says so."""
-    record = InputRecord(1, None)
-    letter = DeadLetter("tombstone", "no value", "raw", 0, 1, 0, "0")
-    output = Output(rejected=[Rejected(letter, record.key, record.value, record.headers)])
-    (outgoing,) = encode_output(output, Topics("t"))
-    assert (outgoing.topic, outgoing.key, outgoing.value) == ("t.dlq.v1", None, b"")
-    assert dict(outgoing.headers)[NULL_VALUE] == b"true"
-    assert DeadLetter.from_headers(list(outgoing.headers)) == letter
-
-
-async def test_a_broker_that_is_not_there_is_said() -> None:
+async def test_a_broker_that_does_not_answer_is_named() -> None:
     """Starting without a broker is an error that names its address."""
     from broker.errors import BrokerError
 

@@ -1,0 +1,19 @@
+"""A window as the model reads it: run-length coded event ids."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+Runs = tuple[tuple[str, int], ...]
+"""Event ids in order, run-length coded: ((event id, how often in a row), …)."""
+
+
+def run_lengths(event_ids: Sequence[str]) -> Runs:
+    """Run-length code of a sequence of event ids."""
+    return tuple((event_id, len(list(group))) for event_id, group in groupby(event_ids))
+
+
+def merged(runs: Sequence[tuple[str, int]]) -> Runs:
+    """Runs in which no neighbors are the same event."""
+    return tuple(
+        (event_id, sum(run for _, run in group)) for event_id, group in groupby(runs, key=lambda step: step[0])
+    )
