@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,19 @@ def test_what_a_model_learned_from_is_noted(tmp_path):
     assert json.loads(path.read_text()) == {"learned_by": "abc", "groups": 3}
     with LabelLedger(path) as ledger:
         assert len(ledger) == 0
+
+
+def test_a_ledger_of_an_earlier_version_is_read(tmp_path):
+    """Its answers were paid for: they are found under their labeller, and what was revoked stays revoked."""
+    path = tmp_path / "labels.jsonl"
+    path.write_bytes((Path(__file__).parent / "data" / "ledger_0_1.jsonl").read_bytes())
+    with LabelLedger(path) as ledger:
+        found = ledger.find("openai:qwen-plus", "hash1")
+        assert found == Answer("g1", "anomalous", 0.75, ("e1",), "disk gone", "openai:qwen-plus", "hash1", 120)
+        assert ledger.find("openai:qwen-plus", "hash2") is None
+        ledger.append([Entry(_answer(3), 2)])
+    with LabelLedger(path) as ledger:
+        assert len(ledger) == 2
 
 
 def test_two_runs_cannot_share_a_ledger(tmp_path):
