@@ -9,15 +9,15 @@ import torch
 
 from detector.artifact.export import TemplateInfo, pack
 from detector.artifact.manifest import Lineage
+from detector.model.calibration import Calibration
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from detector.parsing.templates import Template
 from detector.system import SystemSpec
 from trainer.data.signatures import Corpus, Runs
-from trainer.learning.calibration import Calibration
 from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.learning.training import State, served_shape
+from trainer.learning.training import State, network_shape
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -43,7 +43,7 @@ def pack_model(
     seed: int,
 ) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
-    network = SmallModel(served_shape(embedder.dim, hidden))
+    network = SmallModel(network_shape(embedder.dim, hidden))
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     infos = template_infos(templates, target, similarities)
     known = {info.id for info in infos}

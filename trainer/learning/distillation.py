@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from detector.model.calibration import Calibration, sigmoid
 from trainer.data.signatures import Corpus, LabelGroup, Runs
 from trainer.labelling.base import Answer
 from trainer.labelling.collector import Desk
 from trainer.labelling.retrieval import Match
-from trainer.learning.calibration import Calibration, fit, sigmoid
+from trainer.learning.calibration import fit
 from trainer.learning.evaluation import (
     Share,
     TrainingMetrics,
