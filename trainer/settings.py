@@ -77,11 +77,11 @@ class TargetSettings(_Input):
 
 
 class SourceSettings(_Input):
-    """The mature system whose labels are known; `path` may be `starter`: labelled logs that fusionlog makes itself.
+    """The mature system whose labels are known; `path` may be `starter`: labelled logs that fusionlog generates.
 
     Attributes:
         spec: the system; None for `starter`, which brings its own.
-        labels: CSV of labels beside the log: `BlockId,Label` (a label a window key) or `start,end[,key]` (incidents).
+        labels: CSV of labels beside the log: `BlockId,Label` (a label per window key) or `start,end[,key]` (incidents).
             Without it the lines carry their labels: BGL's first field, or a JSON field `label` or `anomalous`.
     """
 

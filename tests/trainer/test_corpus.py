@@ -268,7 +268,7 @@ def test_plain_lines_that_begin_with_a_time_are_warned_of(first, tmp_path):
     [warned] = [log for log in logs if log["event"] == "times in lines are not read"]
     assert (warned["log_level"], warned["system"]) == ("warning", "target")
     assert corpus.last_time_ms == 0
-    _, pattern, _, time_format, _ = warned["mend"].split("'")
+    _, pattern, _, time_format, _ = warned["options"].split("'")
     with capture_logs() as logs:
         mended, _ = target_corpus(
             path, key_pattern=r"order=(\S+)", layout="custom", line_pattern=pattern, time_format=time_format
