@@ -59,7 +59,7 @@ LABELLERS: Mapping[str, LabellerRow] = {
 }
 
 
-def labeller_names() -> str:
-    """The names for people: `'a', 'b' or 'c'`."""
-    names = [f"'{name}'" for name in LABELLERS]
+def labeller_names(quote: str = "'") -> str:
+    """The names as text: `'a', 'b' or 'c'`."""
+    names = [f"{quote}{name}{quote}" for name in LABELLERS]
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
