@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from agent.settings import AgentSettings
+from detector.settings import RowOf
 from fusionlog.render.console import emit
 from trainer.settings import TrainerSettings
 
@@ -40,7 +40,7 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
             listed = str(field.annotation).startswith("tuple")
             yield from _rows(inner, f"{key}[]." if listed else f"{key}.")
             continue
-        yield key, _default(field), _allowed(field), (field.description or "").strip()
+        yield key, _default(field), _allowed(field.annotation, field.metadata), (field.description or "").strip()
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -62,17 +62,16 @@ def _default(field: Any) -> str:
     return f"`{text.lower() if isinstance(field.default, bool) else text}`"
 
 
-def _allowed(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and isinstance(names := extra.get("enum"), list):
-        return ", ".join(f"`{name}`" for name in names)
+def _allowed(annotation: Any, metadata: list[Any]) -> str:
     bounds = [
         f"{sign} {getattr(rule, name)}"
-        for rule in field.metadata
+        for rule in metadata
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
         if getattr(rule, name, None) is not None
     ]
-    return ", ".join([_type(field.annotation), *bounds])
+    rows = next((rule.table for rule in metadata if isinstance(rule, RowOf)), None)
+    named = _type(annotation) if rows is None else ", ".join(f"`{name}`" for name in rows)
+    return ", ".join([named, *bounds])
 
 
 _NAMES = {

@@ -3,9 +3,10 @@ from random import Random
 
 import pytest
 
+from detector.model.calibration import sigmoid
 from trainer.labelling.base import Question
 from trainer.labelling.heuristic import HeuristicLabeller, mine_evidence
-from trainer.labelling.rules.evidence import EvidenceModel, probability
+from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.rules.invariants import breaks, concerns, mine
 from trainer.labelling.rules.tables import Floats, tabulate
 from trainer.testing import TEXTS, corpus, course, history, runs_of, spoilt
@@ -18,7 +19,7 @@ def _probabilities(
 ) -> Floats:
     known = corpus(windows, texts=texts)
     model = EvidenceModel([s.runs for s in known.signatures], [float(s.windows) for s in known.signatures], texts)
-    return probability(model.score([runs_of(window) for window in (scored or windows)]).log_odds)
+    return sigmoid(model.score([runs_of(window) for window in (scored or windows)]).log_odds)
 
 
 @pytest.mark.parametrize("kind", ["missing", "order", "burst", "words"])

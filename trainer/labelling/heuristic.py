@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from detector.model.calibration import sigmoid
 from trainer.data.signatures import Corpus
 from trainer.labelling.base import Answer, Label, LabellerInputs, MakeLabeller, Question, SameLabeller
-from trainer.labelling.rules.evidence import EvidenceModel, probability
+from trainer.labelling.rules.evidence import EvidenceModel
 
 NAME = "heuristic"
 _ANOMALOUS, _NORMAL = 0.6, 0.4
@@ -75,7 +76,7 @@ class HeuristicLabeller:
 
 def label_of_odds(log_odds: float) -> tuple[Label, float]:
     """Label and confidence; between the thresholds, an abstention."""
-    p = float(probability(np.array([log_odds]))[0])
+    p = float(sigmoid(np.array([log_odds]))[0])
     label: Label = "anomalous" if p >= _ANOMALOUS else "normal" if p <= _NORMAL else "abstain"
     return label, round(min(max(p, 1.0 - p), 0.99), 4)
 

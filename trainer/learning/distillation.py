@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from detector.model.calibration import Calibration, sigmoid
 from trainer.data.signatures import Corpus, LabelGroup
 from trainer.labellers import Mixture
 from trainer.labelling.base import Answer
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.retrieval import FindsNeighbors, Match
-from trainer.learning.calibration import Calibration, fit, sigmoid
+from trainer.learning.calibration import fit
 from trainer.learning.evaluation import (
     Share,
     TrainingMetrics,

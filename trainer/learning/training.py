@@ -35,8 +35,8 @@ _SYNTHETIC_WINDOWS = 6_000
 _SMOOTHING = 0.02
 
 
-def served_shape(event_dim: int, hidden: int) -> NetworkShape:
-    """The network that is trained and exported."""
+def network_shape(event_dim: int, hidden: int) -> NetworkShape:
+    """Shape of the network that is trained and exported."""
     return NetworkShape(event_dim=event_dim, hidden=hidden, attention="unbounded")
 
 
@@ -96,7 +96,7 @@ class Learner:
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = SmallModel(served_shape(embedder.dim, hidden))
+            self.model = SmallModel(network_shape(embedder.dim, hidden))
 
     def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
         """SM(0): adversarial meta-learning on the source and the target's general signatures (indices)."""

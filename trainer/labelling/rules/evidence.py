@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detector.model.calibration import sigmoid
 from trainer.data.signatures import Runs
 from trainer.labelling.rules.background_events import context_dependence
 from trainer.labelling.rules.invariants import Rule, breaks, concerns, excess, mine
@@ -96,7 +97,7 @@ class EvidenceModel:
             self.rules = mine(tables, believed)
             self._excuses = self._find_excuses(tables)
             self._learn_routine(tables)
-            doubt = probability(self._score(tables, windows).log_odds)
+            doubt = sigmoid(self._score(tables, windows).log_odds)
             believed = tables.weights * (1.0 - np.where(doubt > 0.5, doubt, 0.0))  # noqa: PLR2004
 
     def score(self, windows: Sequence[Runs]) -> WindowScores:
@@ -222,8 +223,3 @@ def _strongest_first(values: Floats) -> Floats:
     most = values.max(axis=1)
     rest: Floats = np.minimum(values.sum(axis=1) - most, 4.0 * most)
     return np.asarray(most + _MINOR * rest, np.float64)
-
-
-def probability(log_odds: Floats) -> Floats:
-    """Sigmoid of log-odds."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -30.0, 30.0))), np.float64)
