@@ -14,9 +14,7 @@ from torch import Tensor
 from detector.errors import DetectorError
 from detector.model.detection_model import DetectionModel
 from detector.model.network import MAX_RUNS, collate
-from detector.model.runs import Runs, merged, run_lengths
-
-__all__ = ["Runs", "Scorer", "merged", "resolve_device", "run_lengths"]
+from detector.model.runs import Runs, merged
 
 _NOVEL_EVENTS = 50_000
 

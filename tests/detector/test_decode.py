@@ -21,7 +21,8 @@ def reader(**settings) -> LineReader:
 
 def read(value, **settings) -> Line:
     """The line in a value."""
-    return reader(**settings).read(value, RECORD_MS)
+    [line] = reader(**settings).lines(value, RECORD_MS)
+    return line
 
 
 def refused(value, **settings) -> str:
@@ -214,4 +215,5 @@ def test_any_json_value_in_any_field_is_survived(value):
 def test_a_system_without_keys_has_one_where_windows_end_by_themselves(changes, keys):
     """Tumbling and counting windows take all lines of a partition, unless something says where keys stand."""
     spec = SystemSpec.model_validate({"name": "hosts", **changes})
-    assert LineReader(spec).read(b"eth0 is down", 0).keys == keys
+    [line] = LineReader(spec).lines(b"eth0 is down", 0)
+    assert line.keys == keys
