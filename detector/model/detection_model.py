@@ -82,7 +82,7 @@ class DetectionModel:
 
 
 def nearest(vector: Float32, table: Float32, texts: tuple[str, ...]) -> tuple[str, float]:
-    """The text whose unit vector has the largest cosine with `vector`, and that cosine; ("", 0.0) if none is above 0."""
+    """The text whose unit vector has the largest cosine with `vector`, and the cosine; ("", 0.0) if none is above 0."""
     cosines = table.astype(np.float64) @ vector.astype(np.float64)
     best = int(np.argmax(cosines))
     cosine = float(min(1.0, cosines[best]))

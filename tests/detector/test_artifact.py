@@ -172,7 +172,7 @@ REFUSALS = {
     ),
     "deep JSON": (lambda f: f | {MANIFEST: b"[" * 100_000}, "must be a model manifest"),
     "broken spec": (lambda f: rewritten(f, spec={"name": "UPPER"}), "must be a system's settings"),
-    "foreign fingerprint": (lambda f: rewritten(f, spec_fingerprint="0" * 16), "fingerprint that the manifest says"),
+    "foreign fingerprint": (lambda f: rewritten(f, spec_fingerprint="0" * 16), "fingerprint that the manifest holds"),
     "foreign system": (lambda f: rewritten(f, system="other"), "system name and fingerprint"),
     "zero temperature": (
         lambda f: rewritten(f, calibration={"temperature": 0.0, "bias": 0.0}),
