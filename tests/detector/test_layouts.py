@@ -3,6 +3,8 @@
 import json
 import lzma
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,25 +20,25 @@ def read(reader: LineReader, value: bytes, record_time_ms: int) -> Line:
     return line
 
 
-def reader(layout: str, **settings) -> LineReader:
+def reader(layout: str, **settings: Any) -> LineReader:
     """A reader of a layout."""
     return LineReader(SystemSpec.model_validate({"name": "s", "layout": layout, **settings}))
 
 
-def lines_of(path):
+def lines_of(path: Path) -> list[bytes]:
     """Raw lines of a packed file that are not blank."""
     with lzma.open(path, "rb") as file:
         return [line for line in file if line.strip()]
 
 
-def test_hdfs_line():
+def test_hdfs_line() -> None:
     """An HDFS line gives content, UTC time, and every block it names."""
     line = b"081109 203518 35 INFO dfs.FSNamesystem: ask 10.0.0.1 to delete  blk_-12 blk_34 blk_-12\n"
     expected = Line("ask 10.0.0.1 to delete  blk_-12 blk_34 blk_-12", HDFS_MS, ("blk_-12", "blk_34"))
     assert read(reader("loghub-hdfs"), line, 0) == expected
 
 
-def test_bgl_line_is_the_same_with_and_without_its_label():
+def test_bgl_line_is_the_same_with_and_without_its_label() -> None:
     """The label field changes nothing, whatever it says, even with a key pattern that would match it."""
     body = b"1117838570 2005.06.03 R02 2005-06-03-15.42.50.363779 R02 RAS KERNEL FATAL data TLB error KERNDTLB"
     for settings in ({}, {"key_pattern": "KERN[A-Z]+|R0."}):
@@ -45,7 +47,7 @@ def test_bgl_line_is_the_same_with_and_without_its_label():
     assert read(reader("loghub-bgl"), body, 0) == Line("data TLB error KERNDTLB", 1_117_838_570_000, ("R02",))
 
 
-def test_openstack_line():
+def test_openstack_line() -> None:
     """An OpenStack line gives content without its request, the time in its prefix, and the instance."""
     uuid = "b9000564-fe1a-409b-b8cc-1e88b294cd1d"
     line = (
@@ -59,13 +61,13 @@ def test_openstack_line():
 
 
 @pytest.mark.parametrize("layout", ["loghub-hdfs", "loghub-bgl", "loghub-openstack"])
-def test_a_line_that_does_not_fit_is_its_own_message(layout):
+def test_a_line_that_does_not_fit_is_its_own_message(layout: str) -> None:
     """A line of another shape keeps all its text, the record's time, and the keys that the pattern finds."""
     line = read(reader(layout, key_pattern=r"job \d"), b"  at java.lang.Thread of job 7", 42)
     assert line == Line("  at java.lang.Thread of job 7", 42, ("job 7",), timed=False)
 
 
-def test_a_pattern_of_ones_own():
+def test_a_pattern_of_ones_own() -> None:
     """A custom layout takes message, time and key from named groups."""
     settings = {"line_pattern": r"(?P<time>\S+) \[(?P<key>\w+)\] (?P<message>.*)", "time_format": "iso"}
     custom = reader("custom", **settings)
@@ -73,7 +75,7 @@ def test_a_pattern_of_ones_own():
     assert read(custom, b"soon [web] went up", 9) == Line("went up", 9, ("web",), timed=False)
 
 
-def test_a_time_without_a_year_is_that_nearest_before_its_record():
+def test_a_time_without_a_year_is_that_nearest_before_its_record() -> None:
     """Syslog's times name no year: December's lines read in January are of the year before."""
     settings = {"line_pattern": r"(?P<time>\w+ +\d+ [\d:]+) (?P<message>.*)", "time_format": "%b %d %H:%M:%S"}
     new_year_ms = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -83,7 +85,7 @@ def test_a_time_without_a_year_is_that_nearest_before_its_record():
     assert read(custom, b"Feb 29 00:00:00 x", new_year_ms).event_time_ms == new_year_ms
 
 
-def test_a_json_envelope_may_hold_a_laid_out_line():
+def test_a_json_envelope_may_hold_a_laid_out_line() -> None:
     """A shipper's record around a Loghub line: the record's time counts, the line's where there is none."""
     text = "081109 203518 35 INFO dfs.X: Verification succeeded for blk_1"
     hdfs = reader("loghub-hdfs")
@@ -92,7 +94,7 @@ def test_a_json_envelope_may_hold_a_laid_out_line():
     assert line == Line("Verification succeeded for blk_1", 1_700_000_000_000, ("blk_1",))
 
 
-def test_every_hdfs_line_fits(shared_data):
+def test_every_hdfs_line_fits(shared_data: Path) -> None:
     """All 4,519 real HDFS lines give a time, at least one block, and a text without level and component."""
     hdfs = reader("loghub-hdfs", format="raw")
     raw = lines_of(shared_data / "hdfs" / "HDFS_5k.log.xz")
@@ -104,7 +106,7 @@ def test_every_hdfs_line_fits(shared_data):
     assert not any(component.match(line.text) for line in found)
 
 
-def test_every_bgl_line_fits_with_and_without_its_label(shared_data):
+def test_every_bgl_line_fits_with_and_without_its_label(shared_data: Path) -> None:
     """All 100,000 real BGL lines are equal with and without their label, and none lets it into the text."""
     bgl = reader("loghub-bgl", format="raw")
     labels = set()
@@ -119,7 +121,7 @@ def test_every_bgl_line_fits_with_and_without_its_label(shared_data):
     assert len(labels) > 1
 
 
-def test_openstack_lines_fit(shared_data):
+def test_openstack_lines_fit(shared_data: Path) -> None:
     """Both shapes of real OpenStack logs lose their prefix; Loghub's also gives its time."""
     openstack = reader("loghub-openstack", format="raw")
     found = [read(openstack, line, 0) for line in lines_of(shared_data / "loghub2k" / "OpenStack_2k.log.xz")]
