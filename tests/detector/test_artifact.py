@@ -64,7 +64,7 @@ def tiny_network(event_dim: int) -> SmallModel:
 
 
 def rewritten(files: dict[str, bytes], /, **changes: Any) -> dict[str, bytes]:
-    """The files with fields of the manifest changed, as a forger who can compute hashes would."""
+    """The files with fields of the manifest changed, hashes made to agree."""
     return files | {MANIFEST: json.dumps(json.loads(files[MANIFEST]) | changes).encode()}
 
 
@@ -310,7 +310,7 @@ def test_unknown_fields_of_a_minor_version_are_ignored() -> None:
     ],
 )
 def test_what_would_not_load_is_not_packed(changes: dict[str, Any], message: str) -> None:
-    """The trainer learns of a bad part when it packs, not the agent when it loads."""
+    """A bad part is refused when it is packed, not only when it is loaded."""
     with pytest.raises(ArtifactError, match=message):
         pack(**parts(**changes))
 

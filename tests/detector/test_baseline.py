@@ -17,7 +17,7 @@ def warm() -> NoveltyBaseline:
 
 
 def test_nothing_is_flagged_while_it_warms_up() -> None:
-    """The first windows are all new, so none of them is news."""
+    """The first windows are all new, so none of them is flagged."""
     baseline = NoveltyBaseline(warmup_windows=20)
 
     assert not baseline.score([((f"e{index}", 1),) for index in range(20)], {}).any()
@@ -41,15 +41,15 @@ def test_more_that_is_new_scores_higher(warm: NoveltyBaseline) -> None:
     assert 0.5 <= few < many < 1
 
 
-def test_a_window_of_unheard_of_length_is_flagged(warm: NoveltyBaseline) -> None:
-    """Known events in a hundredfold amount are news, a doubling is not."""
+def test_a_window_of_unusual_length_is_flagged(warm: NoveltyBaseline) -> None:
+    """Known events in a hundredfold amount are flagged, a doubled amount is not."""
     doubled, flooded = warm.score([(("a", 4), ("b", 4)), (("a", 5_000),)], {})
 
     assert doubled < warm.threshold <= flooded
 
 
 def test_a_flood_of_new_templates_starts_the_warm_up_again(warm: NoveltyBaseline) -> None:
-    """When everything is new, novelty tells nothing: flags stop until it has warmed up anew."""
+    """When everything is new, nothing is flagged until the baseline has warmed up again."""
     flood = warm.score([((f"f{index}", 1),) for index in range(400)], {})
 
     assert (flood[:15] >= warm.threshold).all()
@@ -86,13 +86,13 @@ def test_state_survives_a_restart(warm: NoveltyBaseline) -> None:
     ],
 )
 def test_a_state_that_cannot_be_read_is_refused(state: bytes) -> None:
-    """Empty, foreign, incomplete or future state is an error that says to start anew."""
+    """Empty, foreign, incomplete or future state is an error with the advice to start anew."""
     with pytest.raises(SnapshotError, match="start it anew"):
         NoveltyBaseline.load(state)
 
 
 def test_it_calls_itself_version_zero() -> None:
-    """Alerts name the baseline as version 0, so nobody takes it for a model."""
+    """Alerts name the baseline as version 0, so it cannot be taken for a model."""
     assert (NoveltyBaseline.version, NoveltyBaseline.name, NoveltyBaseline.threshold) == (0, "baseline", 0.5)
 
 

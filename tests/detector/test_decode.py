@@ -71,7 +71,7 @@ def test_every_usual_message_field_is_read(field: str) -> None:
         (b"{" + b'"a":{' * 100_000, {}, "too_deep"),
     ],
 )
-def test_what_cannot_be_read_says_why(value: bytes | None, settings: dict[str, Any], reason: str) -> None:
+def test_the_error_names_why_a_value_cannot_be_read(value: bytes | None, settings: dict[str, Any], reason: str) -> None:
     """Each kind of unreadable record has a reason of its own for the dead letters."""
     assert refused(value, **settings) == reason
 
@@ -126,7 +126,7 @@ def test_a_json_string_is_a_line_where_json_is_expected() -> None:
     ],
 )
 def test_times_are_read_as_shippers_write_them(value: object, expected: int) -> None:
-    """Seconds to nanoseconds and ISO times are told apart; what is no time leaves the record's time stamp."""
+    """Seconds to nanoseconds and ISO times are distinguished; other values leave the record's time stamp."""
     assert read(json.dumps({"message": "m", "@timestamp": value}).encode()).event_time_ms == expected
 
 
@@ -165,7 +165,7 @@ def test_a_field_name_with_dots_may_be_one_name() -> None:
 
 
 def test_a_long_line_is_cut_between_characters_and_flagged() -> None:
-    """A line over max_line_bytes loses its end, never half a character, and says so."""
+    """A line over max_line_bytes loses its end, never half a character, and is marked."""
     line = read("é".encode() * 100, max_line_bytes=65)
     assert (line.text, line.cut) == ("é" * 32, True)
     assert read("é".encode() * 32, max_line_bytes=64) == Line("é" * 32, RECORD_MS, (), timed=False)
@@ -192,7 +192,7 @@ def test_any_bytes_are_a_line_or_a_decode_error(value: bytes) -> None:
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists, max_leaves=5
     )
 )
-def test_any_json_value_in_any_field_is_survived(value: object) -> None:
+def test_any_json_value_in_any_field_is_a_line_or_a_decode_error(value: object) -> None:
     """Fields of unexpected types are passed over, never a crash."""
     body = json.dumps({"message": "m", "@timestamp": value, "key": value}).encode()
     line = read(body, key_field="key")
@@ -216,7 +216,7 @@ def test_any_json_value_in_any_field_is_survived(value: object) -> None:
 def test_a_system_without_keys_has_one_where_windows_end_by_themselves(
     changes: dict[str, Any], keys: tuple[str, ...]
 ) -> None:
-    """Tumbling and counting windows take all lines of a partition, unless something says where keys stand."""
+    """Tumbling and counting windows take all lines of a partition, unless a setting or the layout names keys."""
     spec = SystemSpec.model_validate({"name": "hosts", **changes})
     [line] = LineReader(spec).lines(b"eth0 is down", 0)
     assert line.keys == keys

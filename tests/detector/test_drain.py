@@ -1,4 +1,4 @@
-"""The incremental Drain: learns, protects words that say what happened, stays bounded, and is carried as text."""
+"""The incremental Drain: learns, keeps verbs and status words, stays bounded, and is stored as text."""
 
 from typing import Any
 
@@ -41,8 +41,8 @@ def test_what_a_line_teaches() -> None:
         ("unit web changed state=active now", "unit web changed state=failed now"),
     ],
 )
-def test_words_that_say_what_happened_are_not_merged(one: str, other: str) -> None:
-    """Lines that differ in a verb or a status word are different news and stay apart, in either order."""
+def test_verbs_and_status_words_are_not_merged(one: str, other: str) -> None:
+    """Lines that differ in a verb or a status word mean different events and are not merged, in either order."""
     for lines in ((one, other), (other, one)):
         assert learn(*lines).dump() == sorted((one, other))
 
@@ -82,7 +82,7 @@ def test_a_flood_of_templates_is_bounded() -> None:
     st.lists(st.lists(st.sampled_from(["a", "b", "c", "up", "down", "<NUM>"]), max_size=5).map(" ".join), max_size=30)
 )
 def test_every_learned_line_matches_afterwards(lines: list[str]) -> None:
-    """A line that Drain learned from matches the templates once they are frozen, and says the same status words."""
+    """A line that Drain learned from matches the templates once they are frozen, and keeps its status words."""
     matcher = TemplateMatcher(learn(*lines).templates())
     for line in lines:
         found = matcher.match(line)

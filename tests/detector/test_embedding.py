@@ -36,7 +36,7 @@ def test_vectors_are_unit_float32_and_like_texts_are_near(embedder: Embedder) ->
     assert lost @ opened > 0.5 > lost @ disk + 0.2
 
 
-def test_forms_of_a_word_are_related_but_told_apart(embedder: Embedder) -> None:
+def test_forms_of_a_word_are_similar_but_not_equal(embedder: Embedder) -> None:
     """`started` and `restarted` share n-grams and are still two words."""
     started, restarted, stopped = embedder.embed_all(["started", "restarted", "stopped"])
 
@@ -67,7 +67,7 @@ def test_order_and_repetition_of_idf_entries_do_not_matter(embedder: Embedder) -
 
 
 def test_word_vectors_stand_beside_the_hashed_ones() -> None:
-    """With word vectors the embedding is wider, says so, and brings words together that share no letters."""
+    """With word vectors the embedding is wider, names its provider, and brings together words that share no letters."""
     idf = Idf.from_templates(["disk broke", "disk failed"])
     rows = np.array([[1, 0], [0.9, 0.1], [0, 1]], dtype=np.float32)
     both = Embedder(idf.weights, idf.unseen, WordVectors(["broke", "failed", "disk"], rows))
@@ -87,7 +87,7 @@ def test_word_vectors_must_fit_their_words(vocabulary: list[str]) -> None:
 
 
 def test_a_word_of_a_megabyte_is_embedded_by_its_start(embedder: Embedder) -> None:
-    """Hostile words cost no more than long ones, and two of them are told apart by the whole."""
+    """Hostile words cost no more than long ones, and two that share a start have different vectors."""
     long, longer = embedder.embed("x" * 1_000_000), embedder.embed("x" * 1_000_001)
 
     assert np.isfinite(long).all()

@@ -27,7 +27,7 @@ def scorer(model: DetectionModel) -> Scorer:
 
 @pytest.fixture(scope="module")
 def ids(model: DetectionModel) -> list[str]:
-    """Ids of the model's templates, healthy ones first."""
+    """Ids of the model's templates, normal ones first."""
     return [info.id for info in model.templates]
 
 

@@ -77,7 +77,7 @@ def test_oversize_is_refused_before_reading(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_folder_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
-    """No folder, a file in its place, and folders in it are told apart from a model."""
+    """No folder, a file in its place, and folders in it are not taken for a model."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "parent" / "child").mkdir(parents=True)
 

@@ -39,7 +39,7 @@ def test_hdfs_line() -> None:
 
 
 def test_bgl_line_is_the_same_with_and_without_its_label() -> None:
-    """The label field changes nothing, whatever it says, even with a key pattern that would match it."""
+    """The label field changes nothing, whatever its value, even with a key pattern that would match it."""
     body = b"1117838570 2005.06.03 R02 2005-06-03-15.42.50.363779 R02 RAS KERNEL FATAL data TLB error KERNDTLB"
     for settings in ({}, {"key_pattern": "KERN[A-Z]+|R0."}):
         found = {read(reader("loghub-bgl", **settings), label + body, 0) for label in (b"", b"- ", b"KERNDTLB ")}

@@ -1,4 +1,4 @@
-"""Masks: what varies is masked, what says something stays, in linear time."""
+"""Masks: variable parts are masked, words are kept, in linear time."""
 
 import pytest
 from hypothesis import given
@@ -71,7 +71,7 @@ def test_a_mask_of_a_mask_is_itself() -> None:
 
 @given(st.lists(st.text(max_size=30), max_size=8).map(" ".join))
 def test_any_text_is_masked_the_same_with_and_without_memory(text: str) -> None:
-    """What the masker has seen before changes no answer, and tokens stand one space apart."""
+    """Earlier tokens change no result, and tokens are one space apart."""
     masker = Masker()
     first = masker.mask(text)
     assert masker.mask(text) == first == Masker().mask(text)

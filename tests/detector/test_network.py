@@ -139,7 +139,7 @@ def test_extractor_takes_foreign_parameters(table: Tensor, row_of: dict[str, int
 
 
 def test_order_is_learnable() -> None:
-    """Two steps swapped are told apart after a little training, with equal counts and presence."""
+    """Two swapped steps are distinguished after a little training, with equal counts and presence."""
     table = torch.eye(6)
     row_of = {name: row for row, name in enumerate("abcdef")}
     generator = torch.Generator().manual_seed(0)

@@ -27,8 +27,8 @@ def test_a_line_that_fits_nothing_is_its_own_masked_text() -> None:
 
 
 @given(st.lists(st.sampled_from(["open door 1", "open gate 2", "x", "y 3", "z z", ""]), max_size=20))
-def test_the_cache_changes_no_answer(texts: list[str]) -> None:
-    """A parser with room for one event answers as one that never forgets and one that never remembers."""
+def test_the_cache_changes_no_result(texts: list[str]) -> None:
+    """A parser with room for one event gives the results of one with room for all, and of one without earlier lines."""
     small, large = LineParser(Masker(), MATCHER, cache_size=1), LineParser(Masker(), MATCHER)
     for text in texts:
         assert small.event(text) == large.event(text) == LineParser(Masker(), MATCHER).event(text)

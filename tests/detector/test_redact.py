@@ -40,7 +40,7 @@ from detector.input.redact import redact
     ],
 )
 def test_secrets_and_persons_are_taken_out(text: str, secret: str) -> None:
-    """Each kind of secret or personal datum is replaced by a word that says what stood there."""
+    """Each kind of secret or personal datum is replaced by a word that names its kind."""
     redacted = redact(text)
     assert secret not in redacted
     assert "<redacted-" in redacted

@@ -30,7 +30,7 @@ def scorer(model: DetectionModel) -> Scorer:
 
 @pytest.fixture(scope="module")
 def ids(model: DetectionModel) -> list[str]:
-    """Ids of the model's templates, healthy ones first."""
+    """Ids of the model's templates, normal ones first."""
     return [info.id for info in model.templates]
 
 
@@ -41,18 +41,18 @@ def windows_of(ids: list[str], count: int) -> list[Runs]:
 
 
 def test_runs_code_a_sequence_and_merge_neighbours() -> None:
-    """Equal neighbours become one run, also after two ids turn out to be one event."""
+    """Equal neighbors become one run, also after two ids turn out to be one event."""
     assert run_lengths(["a", "a", "b", "a"]) == (("a", 2), ("b", 1), ("a", 1))
     assert run_lengths([]) == ()
     assert merged([("a", 2), ("a", 1), ("b", 4)]) == (("a", 3), ("b", 4))
 
 
-def test_the_trained_model_tells_sick_windows(scorer: Scorer, ids: list[str]) -> None:
-    """A healthy order scores below the threshold and one with a fault above."""
-    healthy, sick = scorer.score([run_lengths(ids[:4]), run_lengths([*ids[:2], ids[4]])], {})
+def test_the_trained_model_finds_anomalous_windows(scorer: Scorer, ids: list[str]) -> None:
+    """A normal order scores below the threshold and one with a fault above."""
+    normal, anomalous = scorer.score([run_lengths(ids[:4]), run_lengths([*ids[:2], ids[4]])], {})
 
-    assert not scorer.is_anomalous(healthy)
-    assert scorer.is_anomalous(sick)
+    assert not scorer.is_anomalous(normal)
+    assert scorer.is_anomalous(anomalous)
 
 
 def test_threshold_itself_is_anomalous(model: DetectionModel) -> None:
@@ -95,7 +95,7 @@ def test_calibration_divides_then_shifts(model: DetectionModel, ids: list[str]) 
 def test_unknown_id_whose_text_matches_a_template_is_that_template(
     scorer: Scorer, model: DetectionModel, ids: list[str]
 ) -> None:
-    """A worker's own id for a line that the model knows scores as the model's template, merged with its neighbours."""
+    """A worker's own id for a line of a model's template scores as that template, merged with its neighbors."""
     known = model.templates[0]
     with_alias = scorer.score([((ids[0], 2), ("alias", 1), (ids[1], 1))], {"alias": known.text})
     plain = scorer.score([((ids[0], 3), (ids[1], 1))], {})
@@ -105,7 +105,7 @@ def test_unknown_id_whose_text_matches_a_template_is_that_template(
 
 
 def test_unknown_text_is_embedded_from_its_own_words(scorer: Scorer, ids: list[str]) -> None:
-    """A line that matches no template is scored by what it says: like a fault, it scores like one."""
+    """A line that matches no template is scored by its words: one that reads like a fault scores like one."""
     texts = {"sick": "payment gateway refused the card again", "fine": "order=<NUM> packed in crate <NUM>"}
     sick, fine = scorer.score([((ids[0], 1), ("sick", 1)), ((ids[0], 1), ("fine", 1))], texts)
 
@@ -147,7 +147,7 @@ def test_extreme_logits_do_not_overflow(model: DetectionModel, ids: list[str]) -
 
 
 def test_caches_are_bounded(model: DetectionModel, ids: list[str]) -> None:
-    """The score cache holds what its size says, dropping what was unused for longest."""
+    """The score cache keeps to its size and drops what is unused for longest."""
     scorer = Scorer(model, cache_size=10)
     windows = [((ids[0], run),) for run in range(1, 31)]
 

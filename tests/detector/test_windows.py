@@ -72,7 +72,7 @@ def streams(draw: st.DrawFn) -> list[Rec]:
 
 @dataclass
 class Naive:
-    """The rules of the window contract, word by word: no heap, no forgetting, everything looked through each time."""
+    """The rules of the window contract, word by word: no heap, no forgetting, everything is searched each time."""
 
     spec: WindowSpec
     newest: int | None = None
@@ -312,7 +312,7 @@ def test_samples_are_the_first_line_of_each_event_capped() -> None:
 
 
 def test_open_event_ids_include_windows_not_yet_taken() -> None:
-    """Events of open windows and of closed ones that nobody has taken are still needed."""
+    """Events of open windows and of closed ones that were not taken are still needed."""
     target = feed(cutter(SESSION), Rec(0, at(0), ("a",), "e0"), Rec(1, at(99), ("b",), "e1"))
     assert target.open_event_ids() == {"e0", "e1"}
     target.take_closed()

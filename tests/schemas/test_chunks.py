@@ -46,6 +46,6 @@ def test_chunks_that_disagree_on_the_count_are_refused() -> None:
 
 @pytest.mark.parametrize("key", [None, b"", b"abc/0of1", b"\xff", ("0" * 64) + "/1of1", ("0" * 64) + "/-1of2"])
 def test_a_key_that_is_no_chunk_key_is_refused(key: bytes | str | None) -> None:
-    """Foreign records on the chunk topic are told from chunks."""
+    """Foreign records on the chunk topic are refused."""
     with pytest.raises(RecordError, match="chunk key"):
         parse_key(key)

@@ -68,7 +68,7 @@ def test_an_unknown_major_version_is_refused() -> None:
 
 @pytest.mark.parametrize("field", ["system", "sha256", "version"])
 def test_a_missing_field_is_named(field: str) -> None:
-    """The error says which field is missing."""
+    """The error names the missing field."""
     document = msgspec.to_builtins(_pointer())
     del document[field]
     with pytest.raises(RecordError, match=field):

@@ -9,7 +9,7 @@ LETTER = DeadLetter(
 
 
 def test_headers_read_back() -> None:
-    """A dead letter's headers say again what they were made from, among other headers."""
+    """A dead letter is read back from its headers, among other headers."""
     assert DeadLetter.from_headers([("trace", b"1"), *LETTER.headers()]) == LETTER
 
 
@@ -23,6 +23,6 @@ def test_a_long_message_is_cut() -> None:
     "headers", [[], LETTER.headers()[1:], [*LETTER.headers(), ("fusionlog.dlq.source.offset", b"x")]]
 )
 def test_headers_of_others_are_refused(headers: list[tuple[str, bytes]]) -> None:
-    """Records that are no dead letters are told apart."""
+    """Headers of other records are refused."""
     with pytest.raises(RecordError, match="not a dead letter"):
         DeadLetter.from_headers(headers)

@@ -24,7 +24,7 @@ def _holds(found: Any, frozen: Any) -> bool:
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
 def test_a_frozen_message_of_every_version_still_reads(path: Path) -> None:
-    """Old messages lie on topics for ever: today's code reads them, and loses no field."""
+    """Old messages stay on topics forever: today's code reads them, and loses no field."""
     kind = KINDS[path.stem.rpartition("-")[0]]
     record = decode(path.read_bytes(), kind)
     assert _holds(json.loads(encode(record)), json.loads(path.read_text()))

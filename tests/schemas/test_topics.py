@@ -12,7 +12,7 @@ def test_names_carry_prefix_and_version() -> None:
 
 
 def test_state_and_pointers_are_compacted_and_alerts_are_not() -> None:
-    """What must be found for ever is compacted; facts age out."""
+    """Topics that must be read from their beginning are compacted; the others have a retention time."""
     compacted = {spec.name for spec in Topics().specs() if spec.compacted}
     assert {Topics().state, Topics().models, Topics().model_chunks} <= compacted
     assert Topics().alerts not in compacted
