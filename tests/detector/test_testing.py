@@ -9,7 +9,7 @@ from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_files, 
 
 
 def test_tiny_models_are_reproducible() -> None:
-    """The same arguments give the same artifact, another seed another, and the caller's random numbers are not advanced."""
+    """The same arguments give the same artifact, another seed another, and the random state is kept."""
     state = torch.get_rng_state()
     first = tiny_files.__wrapped__(steps=3)
 
