@@ -62,15 +62,15 @@ def _default(field: Any) -> str:
     return f"`{text.lower() if isinstance(field.default, bool) else text}`"
 
 
-def _allowed(field: FieldInfo) -> str:
+def _allowed(annotation: Any, metadata: list[Any]) -> str:
     bounds = [
         f"{sign} {getattr(rule, name)}"
         for rule in metadata
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
         if getattr(rule, name, None) is not None
     ]
-    rows = next((rule.table for rule in field.metadata if isinstance(rule, RowOf)), None)
-    named = _type(field.annotation) if rows is None else ", ".join(f"`{name}`" for name in rows)
+    rows = next((rule.table for rule in metadata if isinstance(rule, RowOf)), None)
+    named = _type(annotation) if rows is None else ", ".join(f"`{name}`" for name in rows)
     return ", ".join([named, *bounds])
 
 
