@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from agent.settings import AgentSettings
 from agent.stages.catalogue import without_secrets
 from agent.stages.detect import SystemDetection
 from agent.stages.stage import Output, PlainRecord, TopicRole
-from agent.testing import Bed
+from agent.testing import Bed, model_messages
 from agent.worker import Worker
 from broker.registry.blob_stores import BlobStore
 from detector.input.line_reader import LineReader
@@ -27,7 +26,7 @@ from detector.model.scoring import Runs
 from detector.testing import SYSTEM, tiny_model
 from schemas.alert import NearestSourceEvent
 from schemas.codec import encode
-from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
+from schemas.model_record import ModelStatus
 from schemas.topics import Topics
 
 START_MS = 1_700_000_000_000
@@ -174,12 +173,8 @@ async def test_no_canary_is_in_a_model_status() -> None:
 
     settings = AgentSettings.model_validate({"systems": [{"topics": ["raw"], "spec": SYSTEM.model_dump()}]})
     watcher = ModelWatcher(settings, statuses.append, Metrics(), swap, open_artifacts=open_artifacts)
-    common = {"system": SYSTEM.name, "version": 1, "sha256": "0" * 64}
-    pointer = ModelPointer(**common, epoch=1, store="s3://x", created_ms=1, labeller="heuristic", size_bytes=1)
-    alias = ModelAlias(**common, alias="champion", epoch=2, moved_ms=1)
-    records = [SimpleNamespace(key=one.key.encode(), value=encode(one), offset=0) for one in (pointer, alias)]
     with structlog.testing.capture_logs() as logs:
-        watcher._fold({None: records})
+        watcher._fold(model_messages("0" * 64))
         await watcher._load_wanted()
     assert [status.result for status in statuses] == ["unavailable"]
     assert found_in(encode(statuses[0])) == []

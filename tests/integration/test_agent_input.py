@@ -69,7 +69,7 @@ async def produce_foreign_headers(bench: Bench, values: list[bytes]) -> None:
                 data[at : at + 2] = b"\xff\xfe"
                 struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
                 batch._buffer = bytes(data)
-                return batch._buffer
+                return bytes(data)
 
             batch._build = altered
             await producer.send_batch(batch, bench.raw, partition=0)

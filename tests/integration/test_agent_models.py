@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from detector.system import WindowSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_files
@@ -28,13 +29,14 @@ class Orders:
         self._bench.produce([*records, (0, b"tick", start_ms + 500_000)])
         return key
 
-    def window(self, key: str) -> dict:
+    def window(self, key: str) -> dict[str, Any]:
         """The closed window of an order, once it is there."""
 
-        def found() -> list:
+        def found() -> list[Any]:
             return [record for record in self._bench.records(self._bench.topics.windows) if record["key"] == key]
 
-        return wait_until(found, f"the window of order {key}")[0]
+        window: dict[str, Any] = wait_until(found, f"the window of order {key}")[0]
+        return window
 
 
 def cut_short(files: dict[str, bytes]) -> dict[str, bytes]:
