@@ -50,7 +50,6 @@ class Serving(Protocol):
 
     def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdict of each window; `texts` has the text of every event id that the model may lack."""
-        ...
 
 
 class ModelServing:

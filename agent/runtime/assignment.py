@@ -23,7 +23,6 @@ class Sender(Protocol):
 
     def send(self, records: Sequence[Outgoing]) -> asyncio.Task[list[Any]]:
         """Start to write; the task ends with the records' places once all are acknowledged."""
-        ...
 
 
 class AssignedPartition:

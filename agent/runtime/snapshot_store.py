@@ -37,15 +37,12 @@ class Snapshots(Protocol):
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
         """Write a snapshot; fills `keys` first."""
-        ...
 
     async def read(self, topic: str, partition: int, name: SnapshotName) -> tuple[Stored, bytes]:
         """The snapshot of a name."""
-        ...
 
     def forget(self, partition: int, keys: Sequence[bytes]) -> None:
         """Tombstone a superseded snapshot."""
-        ...
 
 
 class SnapshotStore:

@@ -173,12 +173,6 @@ class DetectionStage:
         self._report(self._reader.close_idle(), output)
         return output
 
-    def flush(self) -> Output:
-        """Close every open window because the input has ended; for bounded input."""
-        output = Output()
-        self._report(self._reader.flush(), output)
-        return output
-
     def snapshot(self) -> bytes:
         """State to `restore` from at the present position."""
         self._texts = {event_id: self._texts[event_id] for event_id in sorted(self._reader.open_event_ids())}

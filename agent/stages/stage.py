@@ -13,36 +13,20 @@ from typing import Protocol
 import msgspec
 
 from detector.errors import SnapshotError
+from detector.partition_reader import RawRecord
 from schemas.codec import Record
 
 
-class KafkaRecord(Protocol):
-    """A record of a raw topic, as aiokafka gives it; `timestamp` in milliseconds."""
-
-    @property
-    def offset(self) -> int:
-        """Where it stands in its partition."""
-        ...
-
-    @property
-    def timestamp(self) -> int | None:
-        """Its time stamp; None or negative where there is none."""
-        ...
+class KafkaRecord(RawRecord, Protocol):
+    """A record of a raw topic, as aiokafka gives it."""
 
     @property
     def key(self) -> bytes | None:
-        """Its key."""
-        ...
-
-    @property
-    def value(self) -> bytes | None:
-        """Its value."""
-        ...
+        """Key of the record."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Its headers."""
-        ...
+        """Headers of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +99,23 @@ class Stage(Protocol):
     @property
     def open_windows(self) -> int:
         """How many windows are open."""
-        ...
 
     @property
     def watermark_ms(self) -> int | None:
         """The partition's watermark; None before the first line."""
-        ...
 
     @property
     def idle_seconds(self) -> float | None:
         """Silence after which `close_idle` may be called; None where only data may close windows."""
-        ...
 
     def process(self, records: Sequence[KafkaRecord]) -> Output:
         """Take the next records, in the order of the partition; those below the position are repeats and skipped."""
-        ...
 
     def close_idle(self) -> Output:
         """Close every open window because nothing more comes."""
-        ...
 
     def snapshot(self) -> bytes:
         """State to `restore` from at the present position."""
-        ...
 
     def restore(self, body: bytes, version: int) -> None:
         """Take on the state that `snapshot` gave at this position; version 0: the snapshot had no envelope.
@@ -145,7 +123,6 @@ class Stage(Protocol):
         Raises:
             SnapshotError: the snapshot cannot be read, or is of other settings.
         """
-        ...
 
 
 StageFactory = Callable[[str, int, int], Stage]

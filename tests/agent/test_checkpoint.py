@@ -37,7 +37,7 @@ async def test_a_restart_goes_on_from_position_and_snapshot() -> None:
     await bed.take(LINES[5:])
     stage = partition.stage
     assert isinstance(stage, DetectionStage)
-    windows = records_of(stage.flush(), TopicRole.WINDOWS)
+    windows = records_of(stage.close_idle(), TopicRole.WINDOWS)
     assert [window.offsets for window in windows] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
 
 

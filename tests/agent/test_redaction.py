@@ -95,7 +95,7 @@ def outgoing(model: ModelServing | None) -> list[Outgoing]:
         PlainRecord(at, text.encode(), time_ms, b"key", (("header", TEXT.encode()),))
         for at, (text, time_ms) in enumerate(lines)
     ]
-    output = Output([*stage.process(records).records, *stage.flush().records])
+    output = Output([*stage.process(records).records, *stage.close_idle().records])
     assert {one.role for one in output.records} == set(TopicRole)
     return encode_output(output, Topics())
 
