@@ -59,7 +59,7 @@ class MemorySource:
     """A raw partition and the group's committed position; both outlive the agent.
 
     Attributes:
-        records: the log; each record stands at its own offset.
+        records: the log; each record has its own offset.
         found: what is committed, and the ends of the log.
         commits: every commit, in order.
         refuse: raised by the next commits.
@@ -283,7 +283,7 @@ class _Message:
 
 
 async def run_directly(function: Any, *arguments: Any) -> Any:
-    """Stands in for the worker thread."""
+    """Call a function at once, in place of the worker thread."""
     return function(*arguments)
 
 

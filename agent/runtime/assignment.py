@@ -36,7 +36,7 @@ class AssignedPartition:
         epoch: of the seek to its position; batches of another are ignored.
         stored: the snapshot that its committed position names; None for a fresh partition.
         run: the worker thread.
-        sink, topics: where output goes.
+        sink, topics: where output is written.
         metrics: of the agent.
         clock: of the agent.
     """

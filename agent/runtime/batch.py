@@ -1,4 +1,4 @@
-"""What the consumer hands on: fetched batches, and where a partition stands."""
+"""What the consumer delivers: fetched batches, and the positions of a partition."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -190,7 +190,7 @@ class Sink:
             try:
                 self._producer = await self._connected()
             except (KafkaError, OSError):
-                return  # the broker is away; the next attempt tries again
+                return  # the broker does not answer; the next attempt tries again
             retired = asyncio.create_task(self._close(broken))
             self._retired.add(retired)
             retired.add_done_callback(self._retired.discard)

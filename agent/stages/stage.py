@@ -1,4 +1,4 @@
-"""A stage: turns the records of one partition into output, and owns position and state while it does.
+"""A stage turns the records of one partition into output; it holds the partition's position and state.
 
 The checkpoint drives stages without knowing what they do: it takes position and snapshot at one moment, and commits
 the position once all output made before that moment is acknowledged.
@@ -31,7 +31,7 @@ class KafkaRecord(RawRecord, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlainRecord:
-    """A record that no aiokafka consumer made."""
+    """A record from another source than aiokafka."""
 
     offset: int
     value: bytes | None
@@ -112,7 +112,7 @@ class Stage(Protocol):
         """Take the next records, in the order of the partition; those below the position are repeats and skipped."""
 
     def close_idle(self) -> Output:
-        """Close every open window because nothing more comes."""
+        """Close every open window by the clock."""
 
     def snapshot(self) -> bytes:
         """State to `restore` from at the present position."""
@@ -142,7 +142,7 @@ def write_snapshot(stage: Stage) -> bytes:
 
 
 def restore_snapshot(stage: Stage, snapshot: bytes) -> None:
-    """Give a fresh stage the state that `write_snapshot` saved; older snapshots without an envelope are passed whole.
+    """Give a fresh stage the state that `write_snapshot` saved; older snapshots, without an envelope, pass unchanged.
 
     Raises:
         SnapshotError: the snapshot is of another stage or position, or the stage refuses it.

@@ -97,7 +97,7 @@ def test_windows_and_scores_are_those_of_the_trainer(serving: ModelServing) -> N
 
 
 def test_unreadable_records_are_dead_letters_with_their_bytes(serving: ModelServing) -> None:
-    """A dead letter keeps the record's key, value and headers, and says where it stood and why; reading goes on."""
+    """A dead letter keeps the record's key, value and headers, and names its place and the reason; reading goes on."""
     partition = fresh(serving)
     output = partition.process([PlainRecord(5, b"\xff", 7, b"k", (("h", b"v"),)), PlainRecord(6, None, 8)])
     first, second = output.records

@@ -52,7 +52,7 @@ TEXT = (
 class CanaryModel(ModelServing):
     """A model whose every text holds canaries: they were in another system's logs."""
 
-    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Every window is anomalous."""
         contributions = tuple(
             Contribution(event_id, f"{texts[event_id]} {TEXT}", 2.0, True, run) for event_id, run in windows[0]
