@@ -210,3 +210,28 @@ async def test_a_checkpoint_that_release_cancels_ends_nothing_else() -> None:
     await asyncio.sleep(0.01)
     await bed.checkpointer.release(0.05)
     assert not await looped
+
+
+async def test_windows_are_closed_by_the_clock_only_when_all_is_processed() -> None:
+    """The clock closes windows once nothing came for the idle time and the partition is read to its end."""
+    bed = detection()
+    await bed.restore()
+    await bed.take(LINES)
+    at_the_end = FetchProgress(10, 10, 1)
+    assert not bed.partition.silent(at_the_end)
+    bed.clock.advance(60)
+    assert bed.partition.silent(at_the_end)
+    assert not bed.partition.silent(FetchProgress(10, 12, 1)), "more lines are in the log"
+    assert not bed.partition.silent(FetchProgress(12, 12, 2)), "a fetched batch is not processed"
+    await bed.partition.close_idle()
+    assert not bed.partition.silent(at_the_end), "no window is open"
+
+
+async def test_nothing_is_committed_after_a_rebalance() -> None:
+    """Once the group has another generation, a checkpoint of the old assignment fails."""
+    bed = detection()
+    await bed.restore()
+    await bed.take(LINES[:5])
+    bed.source.generation += 1
+    assert not await bed.checkpointer.checkpoint()
+    assert bed.source.commits == []
