@@ -26,7 +26,7 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one benchmark; 0 when it ran and what must hold held, 1 when not, 2 for misuse."""
+    """Run one benchmark; 0 where it passed, 1 where it failed, 2 for misuse."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(*_: object) -> None:
-    """SIGTERM ends like Ctrl-C, so that the processes which the run started are ended too."""
+    """SIGTERM works like Ctrl-C, so that the processes of the run are ended, too."""
     raise KeyboardInterrupt
 
 
@@ -80,9 +80,9 @@ def _storm(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from bench import report
 
-    held = report.measure(options.data) if options.measure else True
+    passed = report.measure(options.data) if options.measure else True
     report.write(options.document)
-    return OK if held else _fail("windows were lost or cut, or a replay differs", FAILED)
+    return OK if passed else _fail("windows were lost or cut, or a replay differs", FAILED)
 
 
 def _write(result: dict[str, Any], options: argparse.Namespace) -> None:
@@ -103,6 +103,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Long, but one flat list of options.
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, epilog=_EXAMPLES, formatter_class=formatter
@@ -112,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
-    common.add_argument("--out", type=Path, help="write the result into this file, too")
+    common.add_argument("--out", type=Path, help="also write the result into this file")
     e2e = commands.add_parser(
         "e2e",
         parents=[data, common],
@@ -125,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     e2e.add_argument("--target", choices=SYSTEMS, required=True, help="unlabelled system, other than the source")
     e2e.add_argument("--labels", type=Path, help="recorded LLM answers that label the target (default: heuristic)")
     e2e.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
-    e2e.add_argument("--bootstrap-servers", help="use this Kafka, empty of the run's topics, instead of starting one")
+    e2e.add_argument("--bootstrap-servers", help="use this Kafka, without the run's topics, instead of starting one")
     e2e.add_argument("--work", type=Path, help="keep settings and logs in this folder")
     commands.add_parser(
         "parse",
@@ -151,12 +152,12 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         parents=[data],
         formatter_class=formatter,
-        help="quote bench/results in docs/accuracy.md",
+        help="write bench/results into docs/accuracy.md",
         description="Write the table of the stored results, or measure all of them first.",
         epilog=_EXAMPLES,
     )
-    report.add_argument("--measure", action="store_true", help="run every pair with either labeller first (minutes)")
-    report.add_argument("--document", type=Path, default=DOCUMENT, help=f"where to (default: {DOCUMENT})")
+    report.add_argument("--measure", action="store_true", help="first run every pair with each labeller (minutes)")
+    report.add_argument("--document", type=Path, default=DOCUMENT, help=f"document to write into (default: {DOCUMENT})")
     return parser
 
 

@@ -13,7 +13,7 @@ SCORE_TOLERANCE = 1e-5
 
 
 def first_by_id(windows: Iterable[ClosedWindow]) -> dict[str, ClosedWindow]:
-    """One record a window id."""
+    """One record per window id."""
     found: dict[str, ClosedWindow] = {}
     for window in windows:
         found.setdefault(window.id, window)
@@ -21,7 +21,7 @@ def first_by_id(windows: Iterable[ClosedWindow]) -> dict[str, ClosedWindow]:
 
 
 def members(window: ClosedWindow) -> bytes:
-    """The window's record without what a replay may change: score, verdict and the replay mark."""
+    """The window's record without the fields that a replay may change: score, verdict and the replay mark."""
     return encode(msgspec.structs.replace(window, score=0.0, anomalous=False, replay=False))
 
 
@@ -62,5 +62,5 @@ def _bytes_by_id(windows: Iterable[ClosedWindow]) -> Mapping[str, frozenset[byte
 
 
 def _alert_bytes(alerts: Iterable[Alert]) -> set[tuple[str, bytes]]:
-    """Id and window of each alert; scores are compared on the windows topic, where every one stands."""
+    """Id and window of each alert; scores are compared on the windows topic, which holds all of them."""
     return {(alert.id, encode(alert.data.window) + encode(alert.data.model)) for alert in alerts}

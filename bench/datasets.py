@@ -1,7 +1,7 @@
 """The real logs in `../shared/data` as a labelled source and as an unlabelled target in two parts, history and live.
 
-A target's lines hold no truth: BGL's label field is cut off here, before anything is produced. The truth is read apart
-(`bench/truth.py`) and joined by row number after the agent has spoken.
+A target's lines hold no truth: BGL's label field is cut off here, before anything is produced. The truth is read
+separately (`bench/truth.py`) and joined by row number after the agent's run.
 """
 
 import csv
@@ -42,7 +42,7 @@ _BLOCK = re.compile(rb"blk_-?\d+")
 
 @dataclass(frozen=True)
 class Target:
-    """An unlabelled system: `history` trains, `live` is streamed. `partitions` is for each part's topic."""
+    """An unlabelled system: `history` is for training, `live` is streamed; each has a topic of `partitions`."""
 
     name: str
     history: tuple[RecordedLine, ...]
@@ -51,12 +51,12 @@ class Target:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Settings of the system, as YAML takes them."""
+        """Settings of the system, as in YAML."""
         return SPECS[self.name]
 
     @property
     def tail_seconds(self) -> float:
-        """How far beyond the last line, lateness left out, a record must be stamped to close every window."""
+        """Time after the last line, without lateness, from which a record closes every window."""
         return IDLE_SECONDS if self.name == "hdfs" else SIZE_SECONDS
 
 
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Settings of the system, as YAML takes them."""
+        """Settings of the system, as in YAML."""
         return SPECS[self.name]
 
 
@@ -78,7 +78,7 @@ def read_lines(path: Path) -> list[bytes]:
     """All lines of an xz file, without their line ends.
 
     Raises:
-        BenchError: the file is not there or not xz.
+        BenchError: the file is absent or not xz.
     """
     try:
         with lzma.open(path, "rb") as file:
@@ -124,7 +124,7 @@ def target(data: Path, name: str, part_lines: int = BGL_PART_LINES, part_blocks:
 
 
 def source(data: Path, name: str, work: Path, limit_lines: int | None = None) -> Source:
-    """The labelled source, ready to be read by `fusionlog train`; files it needs are written into `work`."""
+    """The labelled source for `fusionlog train`; files that it needs are written into `work`."""
     path = data / ("hdfs/HDFS_20000.log.xz" if name == "hdfs" else "bgl/bgl_100k.log.xz")
     if limit_lines is not None:
         cut = work / f"source_{name}.log"
@@ -141,13 +141,13 @@ def source(data: Path, name: str, work: Path, limit_lines: int | None = None) ->
 
 
 def anomalous_blocks(data: Path) -> frozenset[str]:
-    """Ids of the anomalous HDFS blocks; a block that the file lacks is normal."""
+    """Ids of the anomalous HDFS blocks; a block that is absent from the file is normal."""
     rows = read_rows(data / "hdfs" / "hdfs_block_sequences.csv.xz")
     return frozenset(row["block_id"] for row in rows if row["label"] == "1")
 
 
 def _write_labels(data: Path, lines: list[bytes], path: Path) -> None:
-    """Loghub's `anomaly_label.csv` for the blocks that the lines name."""
+    """Write Loghub's `anomaly_label.csv` for the blocks that the lines name."""
     bad = anomalous_blocks(data)
     blocks = dict.fromkeys(block.decode() for line in lines for block in blocks_of(line))
     rows = [f"{block},{'Anomaly' if block in bad else 'Normal'}\n" for block in blocks]
@@ -157,7 +157,7 @@ def _write_labels(data: Path, lines: list[bytes], path: Path) -> None:
 def _bgl_lines(data: Path) -> list[RecordedLine]:
     lines = []
     for row, line in enumerate(read_lines(data / "bgl" / "bgl_100k.log.xz")):
-        value = line.split(b" ", 1)[1]  # the label field stays behind
+        value = line.split(b" ", 1)[1]  # without the label field
         seconds, _date, node = value.split(b" ", 3)[:3]
         lines.append(RecordedLine(row, value, node, int(seconds) * 1000))
     return lines
@@ -167,7 +167,7 @@ def _hdfs_lines(data: Path) -> list[RecordedLine]:
     lines = []
     for row, line in enumerate(read_lines(data / "hdfs" / "HDFS_5k.log.xz")):
         blocks = blocks_of(line)
-        if len(blocks) != 1:  # holds for the whole file; with more, one partition would have to take all lines
+        if len(blocks) != 1:  # never in this file; lines with several blocks would all need the same partition
             raise BenchError(f"each line of HDFS_5k must name one block, got {len(blocks)} in line {row + 1}")
         lines.append(RecordedLine(row, line, blocks[0], hdfs_time_ms(line)))
     return lines

@@ -1,7 +1,7 @@
-"""The demo's data without Kafka: corpora for studies of labelling, and train-and-score in one process.
+"""The demo's data without Kafka: corpora for studies of labelling, and training and scoring in one process.
 
-`python -m bench.demo_offline --seeds 1 2 3` trains on each seed's files as `fusionlog train` does, scores the live
-windows with the artifact and prints a JSON line a seed: the figures of the demo, by kind of failure.
+`python -m bench.demo_offline --seeds 1 2 3` trains on the files of each seed like `fusionlog train`, scores the live
+windows with the artifact and prints one JSON line per seed: the figures of the demo, by kind of failure.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def corpus_of(
 
 
 def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
-    """Labelled source, unlabelled history, and, for judging alone, window id → failure kind of the history."""
+    """Labelled source, unlabelled history, and for evaluation only: window id → failure kind of the history."""
     data = generate(seed)
     source_lines = [GeneratedLine(text, 0, 0, "") for text, _ in data.source]
     templates = templates_of(source_lines, data.source_spec)
@@ -99,12 +99,12 @@ def corpora(seed: int) -> tuple[Corpus, Corpus, dict[str, str]]:
 
 
 def detect(model: DetectionModel, data: DemoData) -> tuple[list[ScoredWindow], list[Window], dict[str, str]]:
-    """The live windows as the model judges them."""
+    """The live windows with the model's verdicts, and the text of every event."""
     spec = data.target_spec
     windows, texts, novel = windows_of(data.live, spec, model.matcher)
     scorer = Scorer(model)
     scores = scorer.score([run_lengths(window.event_ids) for window in windows], texts)
-    judged = [
+    scored = [
         ScoredWindow(
             key=window.key,
             alerted=scorer.is_anomalous(float(value)),
@@ -113,11 +113,11 @@ def detect(model: DetectionModel, data: DemoData) -> tuple[list[ScoredWindow], l
         )
         for window, value in zip(windows, scores, strict=True)
     ]
-    return judged, windows, texts
+    return scored, windows, texts
 
 
 def run(seed: int, folder: Path) -> dict[str, object]:
-    """Train on a seed's files, score its live part."""
+    """Train on the files of a seed and score its live part."""
     from detector.artifact.export import unpack
     from detector.artifact.folder import read_folder
     from trainer.recipe import train
@@ -141,19 +141,19 @@ def run(seed: int, folder: Path) -> dict[str, object]:
     train(settings, None)
     seconds = time.monotonic() - started
     model = unpack(read_folder(out))
-    judged, windows, texts = detect(model, data)
+    scored, windows, texts = detect(model, data)
     false = Counter(
         texts[event_id]
-        for verdict, window in zip(judged, windows, strict=True)
+        for verdict, window in zip(scored, windows, strict=True)
         if verdict.alerted and not data.truth[verdict.key]
         for event_id in set(window.event_ids)
     )
-    result = {"seed": seed, "train_seconds": round(seconds, 1), **asdict(score(judged, data.truth))}
+    result = {"seed": seed, "train_seconds": round(seconds, 1), **asdict(score(scored, data.truth))}
     return result | {"common_in_false_alarms": false.most_common(8)}
 
 
 def main() -> None:
-    """Print a JSON line a seed."""
+    """Print one JSON line per seed."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seeds", type=int, nargs="+", default=[1])
     for seed in arguments.parse_args().seeds:

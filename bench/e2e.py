@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import baselines, datasets
+from bench import datasets
 from bench.agreement import ReplayComparison, compare, first_by_id
 from bench.datasets import Target
 from bench.errors import BenchError, MisuseError
-from bench.metrics import average_precision, most_wrong
+from bench.metrics import average_precision, keyword, most_wrong, new_event
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
@@ -37,13 +37,13 @@ TOPICS_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Options:
-    """What to run.
+    """Options of a run.
 
     Attributes:
         labels: recorded answers that label the target's history; None for the heuristic labeller.
-        bootstrap_servers: a Kafka that runs already, and lacks the benchmark's topics; None starts one.
-        work: folder for settings, logs and the trainer's files, kept; None takes a temporary one.
-        source_lines, part_lines, part_blocks, training: make the run smaller, for the project's own tests.
+        bootstrap_servers: a running Kafka without the benchmark's topics; None starts one.
+        work: folder for settings, logs and the trainer's files, which is kept; None uses a temporary one.
+        source_lines, part_lines, part_blocks, training: limits and settings for a smaller run in tests.
     """
 
     data: Path
@@ -59,18 +59,22 @@ class Options:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises MisuseError where the options contradict the data or each other."""
+        """Check the options.
+
+        Raises:
+            MisuseError: they contradict the data or each other.
+        """
         if self.source == self.target:
             raise MisuseError(f"--source must differ from --target, got {self.source!r} for both: labels would leak")
         if not self.data.is_dir():
-            raise MisuseError(f"--data must be the folder of real logs, got {self.data}, which is none")
+            raise MisuseError(f"--data must be the folder of real logs, got {self.data}, which is not a folder")
         if self.labels is not None and not self.labels.is_file():
-            raise MisuseError(f"--labels must be a file of recorded answers, got {self.labels}, which is none")
+            raise MisuseError(f"--labels must be a file of recorded answers, got {self.labels}, which is not a file")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything that the run left on topics, and what was produced."""
+    """The contents of the topics after the run, and what was produced."""
 
     lines: Mapping[Place, RecordedLine]
     cuts: Sequence[ReferenceWindow]
@@ -84,10 +88,10 @@ class Outcome:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Run it all; the result, with the keys of the interface first.
+    """Run all steps; the result, with the documented keys first.
 
     Raises:
-        MisuseError: the options cannot be.
+        MisuseError: the options are wrong.
         BenchError: a step fails.
     """
     options.check()
@@ -108,12 +112,12 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def passed(result: Mapping[str, Any]) -> bool:
-    """Did everything hold that must hold whatever the model is worth?"""
+    """Whether everything holds that must hold for any model: nothing lost or partial, and an identical replay."""
     return not result["lost_windows"] and not result["partial_windows"] and bool(result["replay_identical"])
 
 
-def say(text: str) -> None:
-    """Tell the person who watches; standard output is for the result."""
+def report_step(text: str) -> None:
+    """Print a step on standard error; standard output is for the result."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -122,7 +126,7 @@ def _kafka(servers: str | None) -> Iterator[str]:
     if servers is not None:
         yield servers
         return
-    say("start Kafka")
+    report_step("start Kafka")
     try:
         with LocalKafka() as kafka:
             yield kafka.bootstrap_servers
@@ -131,7 +135,7 @@ def _kafka(servers: str | None) -> Iterator[str]:
 
 
 def _create_topics(kafka: Kafka, target: Target, work: Path) -> None:
-    """Fusionlog's own topics by its own command, as an operator makes them; the raw ones with what old logs need."""
+    """Create fusionlog's topics with its command, as an operator does, and raw topics that accept old timestamps."""
     arguments = ["--bootstrap-servers", kafka.servers, "--topic-prefix", PREFIX, "--partitions", str(target.partitions)]
     with fusionlog_process(["topics", "create", *arguments], work / "topics.log") as program:
         program.finish(TOPICS_SECONDS)
@@ -151,13 +155,13 @@ def live_topic(target: Target) -> str:
 
 def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[AnswerCount | None, float]:
     topic = history_topic(target)
-    say(f"produce {len(target.history)} lines of history to {topic}")
+    report_step(f"produce {len(target.history)} lines of history to {topic}")
     places = kafka.produce_lines(topic, target.history, target.partitions)
     answers, answer_file = None, None
     if options.labels is not None:
         answer_file = work / "answers.jsonl"
         answers = recorded_answers(kafka, options.data, options.labels, target, topic, places, answer_file)
-        say(f"{answers.answered} of {answers.windows} windows of the history have a recorded answer")
+        report_step(f"{answers.answered} of {answers.windows} windows of the history have a recorded answer")
     training = Training(
         servers=kafka.servers,
         prefix=PREFIX,
@@ -170,7 +174,7 @@ def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[
         answers=answer_file,
         overrides=options.training,
     )
-    say(f"train {target.name} from {options.source}, and publish")
+    report_step(f"train {target.name} from {options.source}, and publish")
     started = time.monotonic()
     training.run()
     return answers, time.monotonic() - started
@@ -180,10 +184,10 @@ def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     topics = Topics(PREFIX)
     topic = live_topic(target)
     stream = Stream(kafka, PREFIX, topic, target, work)
-    say(f"stream {len(target.live)} lines through the agent, kill it once, start it again")
+    report_step(f"stream {len(target.live)} lines through the agent, kill it once, restart it")
     places, crash = stream.run_with_crash(f"bench-{target.name}")
     late, dead_letters = len(kafka.read(topics.late)), len(kafka.read(topics.dlq))
-    say("replay the same offsets a second time")
+    report_step("replay the same offsets a second time")
     stream.run_to_end(f"bench-{target.name}-replay", replay=True)
     windows, alerts = _decoded(kafka, topics.windows, ClosedWindow), _decoded(kafka, topics.alerts, Alert)
     first = [window for window in windows if not window.replay]
@@ -209,7 +213,7 @@ def _decoded(kafka: Kafka, topic: str, kind: type[R]) -> list[R]:
 
 
 def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) -> dict[str, Any]:
-    """The keys of the interface, in its order, and how the verdicts compare to the truth."""
+    """The documented keys in their order, and the verdicts compared with the truth."""
     lines = [lines_of(window, outcome.lines) for window in outcome.cuts]
     labels = [
         truth.anomalous(window.key, (line.row for line in held))
@@ -221,11 +225,11 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
     alerted = {alert.id for alert in outcome.alerts}
     verdicts = [window is not None and window.id in alerted for window in seen]
     ours = confusion(verdicts, labels)
-    keyword = confusion([baselines.keyword(line.value for line in held) for held in lines], labels)
+    by_keyword = confusion([keyword(line.value for line in held) for held in lines], labels)
     published = PublishedEvents(options.data, target.name)
     events = [[published.of(line.row, line.value) for line in held] for held in lines]
     known = {published.of(line.row, line.value) for line in target.history}
-    new = confusion([baselines.new_event(held, known) for held in events], labels)
+    by_new_event = confusion([new_event(held, known) for held in events], labels)
     scores = [window.score if window is not None else 0.0 for window in seen]
     return {
         "source": options.source,
@@ -236,14 +240,14 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
         "precision": round(ours.precision, 4),
         "recall": round(ours.recall, 4),
         "f1": round(ours.f1, 4),
-        "keyword_f1": round(keyword.f1, 4),
+        "keyword_f1": round(by_keyword.f1, 4),
         "labeller": next((window.model.labeller for window in outcome.windows), ""),
         "lost_windows": len(outcome.audit.lost),
         "partial_windows": len(outcome.audit.partial),
         "duplicate_alerts": len(outcome.alerts) - len(alerted),
         "replay_identical": outcome.replay.identical,
         "seconds": 0.0,
-        "new_event_f1": round(new.f1, 4),
+        "new_event_f1": round(by_new_event.f1, 4),
         "always_anomalous_f1": round(confusion([True] * len(labels), labels).f1, 4),
         "average_precision": round(average_precision(scores, labels), 4),
         "false_positive_rate": round(ours.false_positive_rate, 5),

@@ -1,13 +1,15 @@
 """Errors of the benchmark.
 
-BenchError          the run cannot go on: a process died, Kafka does not answer, a file is not what it should be
-└── MisuseError     the command line asks for something that cannot be (exit code 2)
+BenchError          the run cannot continue: Kafka is absent, or a file has the wrong content
+└── MisuseError     an option is wrong (exit code 2)
+
+Errors of processes, topics and reference windows are `testkit.errors.TestkitError`.
 """
 
 
 class BenchError(Exception):
-    """The run cannot go on."""
+    """The run cannot continue."""
 
 
 class MisuseError(BenchError):
-    """The command line asks for something that cannot be."""
+    """An option is wrong."""

@@ -1,8 +1,16 @@
-"""Average precision, and the windows that cost most."""
+"""Average precision, the most costly errors, and rules without a model to compare with."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+
+KEYWORDS = re.compile(
+    rb"\b(?:WARN(?:ING)?|ERROR|SEVERE|FATAL|CRITICAL|FAILURE|EMERG(?:ENCY)?|PANIC|ABORT(?:ED|ING)?|"
+    rb"[a-z]*exception|fail(?:ed|ing|s|ure)?|timed out|timeout|unable|cannot|interrupted)\b",
+    re.IGNORECASE,
+)
+"""A severity of warning or above, or a word that people search logs for."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class Wrong:
 def most_wrong(
     events: Sequence[Iterable[str]], predicted: Sequence[bool], truth: Sequence[bool], limit: int = 10
 ) -> list[Wrong]:
-    """The sets of events that cost most, most windows first."""
+    """The sets of events with the most wrong verdicts, most windows first."""
     counts = Counter(
         ("false alarm" if verdict else "miss", tuple(sorted(set(held))))
         for held, verdict, label in zip(events, predicted, truth, strict=True)
@@ -28,7 +36,7 @@ def most_wrong(
 
 
 def average_precision(scores: Sequence[float], truth: Sequence[bool]) -> float:
-    """Area under precision over recall, equal scores taken together; 0 without anomalies."""
+    """Area under the precision-recall curve, equal scores taken together; 0 without anomalies."""
     total = sum(truth)
     ranked = sorted(zip(scores, truth, strict=True), key=lambda pair: -pair[0])
     area, seen, hits, index = 0.0, 0, 0, 0
@@ -40,3 +48,13 @@ def average_precision(scores: Sequence[float], truth: Sequence[bool]) -> float:
             index += 1
         area += (hits - start_hits) * hits / seen
     return area / total if total else 0.0
+
+
+def keyword(lines: Iterable[bytes]) -> bool:
+    """Whether a line of the window holds a severity or a keyword."""
+    return any(KEYWORDS.search(line) is not None for line in lines)
+
+
+def new_event(events: Iterable[str], known: Collection[str]) -> bool:
+    """Whether the window holds an event that is absent from the training part."""
+    return any(event not in known for event in events)

@@ -1,9 +1,9 @@
-"""Parsing: lines a second and grouping accuracy of ours beside drain3's own TemplateMiner, in one run.
+"""Parsing: lines per second and grouping accuracy, of fusionlog and of drain3's TemplateMiner, in one run.
 
 Grouping accuracy (Zhu et al., ICSE-SEIP 2019): the share of lines whose group holds exactly the lines of their true
-template, on the 2,000 lines of each Loghub sample. Ours is what the product does: Drain learns on the lines, its
-templates are frozen, the lines are matched. drain3's is its cluster while it learns, with the masks that drain3's
-README and the method's public code use, one pass a mask.
+template, on the 2,000 lines of each Loghub sample. fusionlog does what the product does: Drain learns from the lines,
+its templates are frozen, the lines are matched. drain3's group is its cluster while it learns, with the masks of its
+README and of the method's public code, one pass per mask.
 """
 
 import csv
@@ -49,7 +49,7 @@ def grouping_accuracy(found: Sequence[Hashable], truth: Sequence[Hashable]) -> f
 
 
 def learn(lines: Sequence[str], masker: Masker) -> TemplateMatcher:
-    """Templates of the lines, frozen."""
+    """Frozen templates of the lines."""
     drain = IncrementalDrain(SIMILARITY, DEPTH)
     for line in lines:
         drain.learn(masker.mask(line))
@@ -73,7 +73,7 @@ def read_sample(data: Path, name: str) -> tuple[list[str], list[str]]:
 
 
 def run(data: Path) -> dict[str, Any]:
-    """Grouping accuracy on the samples, lines a second on the raw logs."""
+    """Grouping accuracy on the samples, lines per second on the raw logs."""
     logging.getLogger("drain3").setLevel(logging.WARNING)
     accuracy = {name: _accuracy(*read_sample(data, name)) for name in SAMPLES}
     speed = {Path(path).name.split(".")[0]: _speed(_read_stream(data / path, layout)) for path, layout in STREAMS}

@@ -1,9 +1,9 @@
 """Recorded LLM answers for the windows of the history part (`../shared/data/llm_labels`).
 
-Answers are given to signatures over published event ids. A raw line is mapped to its published id (BGL: by row of
-`bgl_100k_structured.csv`; HDFS: the templates of `hdfs_templates.csv` as patterns, longest constant text first), a
-window to its signature (`set`, or `counts8` = counts up to 8), and the answer is written under the window's id for the
-trainer's `recorded` labeller. A signature without an answer is left out: an abstention.
+The answers are for signatures over published event ids. A raw line is mapped to its published id (BGL: by row of
+`bgl_100k_structured.csv`; HDFS: by the templates of `hdfs_templates.csv`, longest constant text first), and a window to
+its signature (`set`, or `counts8` = counts up to 8). The answer is written with the window's id for the trainer's
+`recorded` labeller. A signature without an answer is omitted, which the trainer counts as an abstention.
 """
 
 import json
@@ -24,7 +24,7 @@ Signature = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """What the model said about a signature."""
+    """The language model's answer for a signature."""
 
     label: str
     confidence: float
@@ -42,7 +42,7 @@ class AnswerBook:
         """Read a file of recorded answers.
 
         Raises:
-            MisuseError: the file is not there, or no file of recorded answers of one kind of signature.
+            MisuseError: the file is absent, or does not hold recorded answers of one kind of signature.
         """
         try:
             rows = [json.loads(line) for line in path.read_text().splitlines() if line]
@@ -55,7 +55,7 @@ class AnswerBook:
         return cls(views.pop(), answers)
 
     def answer(self, events: Iterable[str]) -> RecordedAnswer | None:
-        """The answer for a window that holds these published event ids; None when there is none."""
+        """The answer for a window with these published event ids; None where it is absent."""
         return self._answers.get(signature_of(events, self._view))
 
 
@@ -71,7 +71,7 @@ def _recorded_signature(row: Mapping[str, Any]) -> Signature:
 
 
 class PublishedEvents:
-    """Published event id of a line of a target."""
+    """Published event ids of the lines of a target."""
 
     def __init__(self, data: Path, system: str) -> None:
         self._by_row: list[str] = []
@@ -85,7 +85,7 @@ class PublishedEvents:
         """Event id of the line at `row`.
 
         Raises:
-            BenchError: no published template fits the line.
+            BenchError: no published template matches the line.
         """
         if self._by_row:
             return self._by_row[row]
@@ -107,7 +107,7 @@ def _patterns(path: Path) -> list[tuple[re.Pattern[str], str]]:
 
 
 def write_answers(path: Path, answers: Iterable[tuple[str, RecordedAnswer]]) -> int:
-    """Write (window id, answer) pairs as the trainer's `recorded` labeller reads them; how many there are."""
+    """Write (window id, answer) pairs in the format of the trainer's `recorded` labeller; their number."""
     rows = [
         json.dumps({"window": window, "label": answer.label, "confidence": answer.confidence})
         for window, answer in answers

@@ -1,4 +1,4 @@
-"""Quotes the stored results in the documents, so that no figure is copied by hand."""
+"""Writes the stored results into the documents, so that no figure is copied by hand."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ _HEAD = (
 
 
 def write(document: Path, folder: Path = RESULTS) -> None:
-    """Replace what stands between the markers of a document by the table of the results in a folder.
+    """Replace the text between the markers of a document by the table of the results in a folder.
 
     Raises:
-        BenchError: the document lacks the markers, or the folder holds no result.
+        BenchError: the markers or the results are absent.
     """
     text = _between(document, document.read_text(), (BEGIN, END), table(read(folder)))
     demos = [json.loads(path.read_text()) for path in sorted(folder.glob("demo_*.json"))]
@@ -40,22 +40,22 @@ def _between(document: Path, text: str, markers: tuple[str, str], inside: str) -
 
 
 def measure(data: Path, folder: Path = RESULTS) -> bool:
-    """Run `bench e2e` for each pair, without and with recorded labels, and store the results; did all of them hold?"""
-    held = True
+    """Run `bench e2e` for each pair, without and with recorded labels, and store the results; whether all passed."""
+    passed = True
     for source, target, labels in RUNS:
         for answers in (None, data / "llm_labels" / labels):
             result = e2e.run(e2e.Options(data=data, source=source, target=target, labels=answers))
             name = f"e2e_{source}_{target}_{'heuristic' if answers is None else 'recorded'}.json"
             (folder / name).write_text(json.dumps(result, indent=2) + "\n")
-            held = held and e2e.passed(result)
-    return held
+            passed = passed and e2e.passed(result)
+    return passed
 
 
 def read(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """The stored results of `bench e2e`, by file name.
 
     Raises:
-        BenchError: there is none.
+        BenchError: no result is stored.
     """
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("e2e_*.json"))]
     if not results:
@@ -71,7 +71,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def demo_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of results of `fusionlog demo --json`, one row a seed."""
+    """A Markdown table of results of `fusionlog demo --json`, one row per seed."""
     rows = ["| seed | windows (anomalous) | precision | recall | worst kind | keyword F1 | new-template F1 | seconds |"]
     rows.append("|" + "---|" * (rows[0].count("|") - 1))
     for result in results:
@@ -85,7 +85,7 @@ def demo_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def command(result: Mapping[str, Any]) -> str:
-    """The command that gave a result."""
+    """The command that produces a result."""
     words = ["python -m bench e2e", "--data ../shared/data", f"--source {result['source']}"]
     words.append(f"--target {result['target']}")
     if result["labels"]:

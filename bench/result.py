@@ -1,4 +1,4 @@
-"""Where a result was measured: commit, machine, versions. Every result carries it."""
+"""Where a result was measured: commit, machine and versions, which every result holds."""
 
 import os
 import platform

@@ -19,8 +19,7 @@ PIECES = (0.4, 0.7)
 CHECKPOINT_SECONDS = 5
 SESSION_SECONDS = 6
 MID_WORK_SECONDS = 2.5
-"""How long the agent works on lines beyond its checkpoint before it is killed, where no window closes meanwhile: well
-below a checkpoint's interval."""
+"""Time from the end of a checkpoint to the kill where no window closes; less than the interval of checkpoints."""
 TIMEOUT_SECONDS = 900.0
 LATENESS_SECONDS = 10
 MARGIN_SECONDS = 60
@@ -28,12 +27,12 @@ MARGIN_SECONDS = 60
 
 @dataclass(frozen=True)
 class Crash:
-    """The state of things at the SIGKILL, summed over partitions.
+    """The state at the SIGKILL, summed over partitions.
 
     Attributes:
-        committed, produced: positions; the lines between them had been read in part and not been committed.
+        committed, produced: positions; of the lines between them, some had been read and none committed.
         windows: records on the windows topic.
-        windows_beyond_checkpoint: those of them that came after the last checkpoint, and so will come again.
+        windows_beyond_checkpoint: those after the last checkpoint, which the restarted agent sends again.
     """
 
     committed: int
@@ -44,7 +43,7 @@ class Crash:
 
 @dataclass(frozen=True)
 class Stream:
-    """A live topic, and how an agent is to work on it."""
+    """A live topic and the agents that read it."""
 
     kafka: Kafka
     prefix: str
@@ -69,10 +68,10 @@ class Stream:
         }
 
     def run_with_crash(self, group: str) -> tuple[list[Place], Crash]:
-        """Stream the live part; where each line stands, and what was so at the kill.
+        """Stream the live part; the place of each line, and the state at the kill.
 
-        The first piece is worked off to its last checkpoint. Of the second, the agent has sent a window, or worked
-        for `MID_WORK_SECONDS`, when it dies, and none of that is committed. The rest waits for its successor.
+        The agent processes the first piece up to a checkpoint. It is killed in the second piece, after it has sent a
+        window or run for `MID_WORK_SECONDS`, before the next checkpoint. The restarted agent processes the rest.
         """
         pieces = _split(self.target.live)
         places = self._produce(pieces[0])
@@ -97,7 +96,7 @@ class Stream:
         """Run an agent until its committed position is the end of the topic, then stop it.
 
         Raises:
-            BenchError: it ends before, does not get there, or does not stop cleanly.
+            TestkitError: it ends earlier, does not reach the end, or does not stop cleanly.
         """
         end = total(self.kafka.ends(self.topic).values())
         with self._agent(group, replay=replay) as program:

@@ -21,11 +21,11 @@ TRAIN_SECONDS = 3_600.0
 
 @dataclass(frozen=True)
 class Training:
-    """What `fusionlog train` is told.
+    """Settings for `fusionlog train`.
 
     Attributes:
         answers: recorded answers for the `recorded` labeller; None for the heuristic one.
-        overrides: further settings of the trainer, stronger than the benchmark's.
+        overrides: settings of the trainer that replace the benchmark's.
     """
 
     servers: str
@@ -40,7 +40,7 @@ class Training:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
-        """The settings file's content."""
+        """Content of the settings file."""
         ends = ",".join(f"p{partition}={end}" for partition, end in sorted(self.history_ends.items()))
         source: dict[str, Any] = {"path": str(self.source.path), "spec": self.source.spec}
         if self.source.labels is not None:
@@ -85,7 +85,7 @@ def recorded_answers(
     """Write the recorded answers of the history part's windows, by window id.
 
     Raises:
-        MisuseError: the file answers none of the windows.
+        MisuseError: the file has no answer for any of the windows.
     """
     book, published = AnswerBook.read(labels), PublishedEvents(data, target.name)
     lines = lines_by_place(places, target.history)
@@ -93,12 +93,12 @@ def recorded_answers(
     answers = [(_id(target.name, topic, window), _answer(book, published, window, lines)) for window in cuts]
     written = write_answers(path, ((window, answer) for window, answer in answers if answer is not None))
     if not written:
-        raise MisuseError(f"--labels must answer windows of {target.name}, got {labels.name}, which answers none")
+        raise MisuseError(f"--labels must answer windows of {target.name}, got {labels.name} without an answer")
     return AnswerCount(len(cuts), written)
 
 
 def lines_by_place(places: Sequence[Place], lines: Sequence[RecordedLine]) -> dict[Place, RecordedLine]:
-    """Which line stands where, from the acknowledgements of what was produced."""
+    """The line at each place, from the acknowledgements of the producer."""
     return dict(zip(places, lines, strict=True))
 
 

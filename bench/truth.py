@@ -1,4 +1,4 @@
-"""Which windows of a target are anomalous in truth. Read after the run, by the benchmark alone."""
+"""The truth about a target's windows, which only the benchmark reads, after the run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Truth:
     keys: frozenset[str] = frozenset()
 
     def anomalous(self, key: str, rows: Iterable[int]) -> bool:
-        """Is a window of this key, holding these rows, an anomaly?"""
+        """Whether a window with this key and these rows is an anomaly."""
         return key in self.keys or any(row in self.rows for row in rows)
 
 

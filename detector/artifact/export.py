@@ -61,6 +61,7 @@ _MAX_HIDDEN = 4_096
 _MAX_EVENT_DIM = 16_384
 
 
+# Long: its arguments are the parts of an artifact, and the manifest is written out.
 def pack(
     *,
     spec: SystemSpec,

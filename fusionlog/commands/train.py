@@ -16,6 +16,7 @@ _INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' sh
 
 
 # Over 60 lines: Typer makes one option of each parameter, and the mapping below gives each option its settings key.
+# Long: each parameter is an option of the command line.
 def train(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (YAML).")] = None,
     source: Annotated[

@@ -1,3 +1,5 @@
+from typing import Any
+
 import msgspec
 
 from bench.agreement import compare
@@ -7,9 +9,9 @@ from schemas.closed_window import ClosedWindow
 MODEL = ModelReference(name="bgl", version=1, sha256="a" * 64)
 
 
-def window(key="R1", offsets=(0, 1), **changes):
+def window(key: str = "R1", offsets: tuple[int, ...] = (0, 1), **changes: Any) -> ClosedWindow:
     """A closed window of the first run."""
-    fields = {
+    fields: dict[str, Any] = {
         "id": f"{key}-{offsets[0]}",
         "system": "bgl",
         "kind": "tumbling",
@@ -29,7 +31,7 @@ def window(key="R1", offsets=(0, 1), **changes):
     return ClosedWindow(**(fields | changes))
 
 
-def alert(alert_id="R1-0", *, replay=False, lines=2):
+def alert(alert_id: str = "R1-0", *, replay: bool = False, lines: int = 2) -> Alert:
     """An alert about a window."""
     data = AlertData(
         system="bgl",
@@ -48,7 +50,7 @@ def alert(alert_id="R1-0", *, replay=False, lines=2):
     return Alert(id=alert_id, source="s", subject="R1", time="t", data=data)
 
 
-def test_a_replay_may_differ_in_scores_by_rounding_only():
+def test_a_replay_may_differ_in_scores_by_rounding_only() -> None:
     """Scores 1e-6 apart are identical, 1e-4 apart are not; the replay mark is no difference."""
     first = [window()]
 
@@ -56,7 +58,7 @@ def test_a_replay_may_differ_in_scores_by_rounding_only():
     assert not compare(first, [window(score=0.2501, replay=True)], ([], [])).identical
 
 
-def test_a_replay_with_other_members_is_not_identical():
+def test_a_replay_with_other_members_is_not_identical() -> None:
     """Another event, another closing reason, a missing or an added window: each is a difference."""
     first = [window()]
 
@@ -67,14 +69,14 @@ def test_a_replay_with_other_members_is_not_identical():
     assert not compare([], [], ([], [])).identical
 
 
-def test_a_record_repeated_after_a_crash_must_hold_the_same_bytes():
+def test_a_record_repeated_after_a_crash_must_hold_the_same_bytes() -> None:
     """Two records of one id in the first run that differ are a failure even if the replay holds both."""
     twice = [window(), window(offsets=(0,))]
 
     assert not compare(twice, twice, ([], [])).identical
 
 
-def test_alerts_must_be_the_same_ones():
+def test_alerts_must_be_the_same_ones() -> None:
     """Repeated alerts are one; an alert that only one run has, or another window under its id, is a difference."""
     windows = ([window()], [window(replay=True)])
 
@@ -83,7 +85,7 @@ def test_alerts_must_be_the_same_ones():
     assert not compare(*windows, ([alert()], [alert(lines=3)])).identical
 
 
-def test_another_model_is_not_the_same_replay():
+def test_another_model_is_not_the_same_replay() -> None:
     """A replay by another model is not a replay with the same model, whatever its scores."""
     other = msgspec.structs.replace(MODEL, version=2)
 

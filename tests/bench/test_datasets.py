@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from bench import datasets
@@ -7,7 +9,7 @@ from bench.truth import read_truth
 pytestmark = pytest.mark.shared
 
 
-def test_bgl_lines_carry_no_trace_of_their_label(shared_data):
+def test_bgl_lines_carry_no_trace_of_their_label(shared_data: Path) -> None:
     """What is produced for BGL starts with the epoch, in file order, halves apart."""
     target = datasets.target(shared_data, "bgl")
 
@@ -19,7 +21,7 @@ def test_bgl_lines_carry_no_trace_of_their_label(shared_data):
     assert (first.key, first.time_ms) == (b"R02-M1-N0-C:J12-U11", 1_117_838_570_000)
 
 
-def test_hdfs_parts_share_no_block(shared_data):
+def test_hdfs_parts_share_no_block(shared_data: Path) -> None:
     """The first 55 blocks train and the last 55 stream, in whole, 2,041 lines; no line is left out."""
     target = datasets.target(shared_data, "hdfs")
 
@@ -29,7 +31,7 @@ def test_hdfs_parts_share_no_block(shared_data):
     assert all(not line.value.endswith(b"\r") for line in target.live)
 
 
-def test_the_hdfs_source_has_a_label_for_each_block(shared_data, tmp_path):
+def test_the_hdfs_source_has_a_label_for_each_block(shared_data: Path, tmp_path: Path) -> None:
     """`BlockId,Label` names all 1,782 blocks, 43 of them anomalous."""
     source = datasets.source(shared_data, "hdfs", tmp_path)
 
@@ -39,7 +41,7 @@ def test_the_hdfs_source_has_a_label_for_each_block(shared_data, tmp_path):
     assert sum(row.endswith(",Anomaly") for row in rows) == 43
 
 
-def test_a_source_can_be_cut_short(shared_data, tmp_path):
+def test_a_source_can_be_cut_short(shared_data: Path, tmp_path: Path) -> None:
     """A smaller source keeps its first lines, as they are, and BGL needs no label file."""
     source = datasets.source(shared_data, "bgl", tmp_path, limit_lines=3)
 
@@ -47,7 +49,7 @@ def test_a_source_can_be_cut_short(shared_data, tmp_path):
     assert source.path.read_bytes().splitlines() == datasets.read_lines(shared_data / "bgl" / "bgl_100k.log.xz")[:3]
 
 
-def test_truth_is_known_for_both_targets(shared_data):
+def test_truth_is_known_for_both_targets(shared_data: Path) -> None:
     """2,613 lines of BGL are alerts, and a window is anomalous by its lines or by its block."""
     bgl, hdfs = read_truth(shared_data, "bgl"), read_truth(shared_data, "hdfs")
 
@@ -58,7 +60,7 @@ def test_truth_is_known_for_both_targets(shared_data):
     assert not hdfs.anomalous("blk_0", [1])
 
 
-def test_a_folder_without_the_logs_is_named(tmp_path):
+def test_a_folder_without_the_logs_is_named(tmp_path: Path) -> None:
     """A wrong --data is an error that says which file is missing."""
     with pytest.raises(BenchError, match=r"--data must hold bgl_100k\.log\.xz"):
         datasets.target(tmp_path, "bgl")

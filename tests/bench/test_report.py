@@ -1,11 +1,13 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import e2e, report
 from bench.errors import BenchError
 
-RESULT = {
+RESULT: dict[str, Any] = {
     "source": "hdfs",
     "target": "bgl",
     "windows": 47_216,
@@ -28,8 +30,8 @@ RESULT = {
 }
 
 
-def test_a_result_is_quoted_with_its_command(tmp_path):
-    """The table replaces what stood between the markers, names the labeller, the command and the commit."""
+def test_a_result_is_quoted_with_its_command(tmp_path: Path) -> None:
+    """The table replaces the text between the markers and names the labeller, the command and the commit."""
     (tmp_path / "e2e_x.json").write_text(json.dumps(RESULT))
     document = tmp_path / "doc.md"
     document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
@@ -46,7 +48,7 @@ def test_a_result_is_quoted_with_its_command(tmp_path):
     assert "commit 0123456789ab, 2 cores of x86_64" in text
 
 
-def test_without_labels_the_labeller_is_named():
+def test_without_labels_the_labeller_is_named() -> None:
     """A run of the default labeller quotes its name and no option."""
     text = report.table([RESULT | {"labels": None, "labeller": "heuristic"}])
 
@@ -54,12 +56,12 @@ def test_without_labels_the_labeller_is_named():
     assert "--labels" not in text
 
 
-def test_a_result_of_changed_files_says_so():
-    """A commit that does not hold what was measured is not quoted as if it did."""
+def test_a_result_of_changed_files_says_so() -> None:
+    """A result of uncommitted changes is not quoted as a result of the commit."""
     assert "commit 0123456789ab with changes, 2 cores" in report.table([RESULT | {"commit": "0123456789abcdef-dirty"}])
 
 
-def test_a_document_without_markers_is_left_alone(tmp_path):
+def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
     """Nothing is written where the table has no place."""
     (tmp_path / "e2e_x.json").write_text(json.dumps(RESULT))
     document = tmp_path / "doc.md"
@@ -70,12 +72,12 @@ def test_a_document_without_markers_is_left_alone(tmp_path):
     assert document.read_text() == "text\n"
 
 
-def test_measuring_stores_a_result_for_each_pair_and_labeller(tmp_path, monkeypatch):
-    """Four runs, two with recorded labels, become four files; one that broke a promise is told."""
-    asked = []
+def test_measuring_stores_a_result_for_each_pair_and_labeller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four runs, two with recorded labels, become four files; one that failed is reported."""
+    asked: list[tuple[str, str, str | None]] = []
 
-    def fake_run(options):
-        asked.append((options.source, options.target, options.labels and options.labels.name))
+    def fake_run(options: e2e.Options) -> dict[str, Any]:
+        asked.append((options.source, options.target, options.labels.name if options.labels else None))
         return RESULT | {"lost_windows": int(options.labels is not None and options.source == "bgl")}
 
     monkeypatch.setattr(e2e, "run", fake_run)
@@ -90,14 +92,14 @@ def test_measuring_stores_a_result_for_each_pair_and_labeller(tmp_path, monkeypa
     assert [result["lost_windows"] for result in report.read(tmp_path)] == [0, 1, 0, 0]
 
 
-def test_no_results_is_an_error(tmp_path):
+def test_no_results_is_an_error(tmp_path: Path) -> None:
     """An empty folder is named instead of an empty table."""
     with pytest.raises(BenchError, match="must hold results"):
         report.read(tmp_path)
 
 
-def test_the_demo_table_names_the_kind_that_was_found_least():
-    """A row a seed, with the weakest failure kind, so that a mean hides nothing."""
+def test_the_demo_table_names_the_kind_that_was_found_least() -> None:
+    """One row per seed, with the failure kind of least recall, so that a mean hides nothing."""
     demo = {
         "seed": 7, "windows": 2000, "anomalous_windows": 120, "precision": 0.9, "recall": 0.8,
         "recall_by_failure_kind": {"order": 0.61, "words": 1.0}, "keyword_f1": 0.3, "new_template_f1": 0.1,

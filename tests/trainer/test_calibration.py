@@ -1,6 +1,7 @@
 import numpy as np
 
-from trainer.learning.calibration import Calibration, Floats, fit, sigmoid
+from detector.model.calibration import Calibration, sigmoid
+from trainer.learning.calibration import Floats, fit
 
 
 def _drawn(slope: float, bias: float, count: int = 4000) -> tuple[Floats, Floats]:

@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from tests.trainer.miniature import TEXTS, corpus, history
+from trainer.labellers import Mixture
 from trainer.learning.encoding import make_embedder
 from trainer.learning.meta_learning import MetaSettings
-from trainer.learning.training import Learner, Mixture
+from trainer.learning.training import Learner
+from trainer.testing import TEXTS, corpus, history
 
 EXPECTED = {
     "meta-learning, classes": 0.702742,

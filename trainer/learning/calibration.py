@@ -1,11 +1,9 @@
-"""Calibration: temperature and bias that turn logits into probabilities."""
+"""Fitting a calibration: temperature and bias that turn logits into probabilities."""
 
 import numpy as np
 import numpy.typing as npt
 
 from detector.model.calibration import Calibration, sigmoid
-
-__all__ = ["Calibration", "fit", "sigmoid"]
 
 Floats = npt.NDArray[np.float64]
 

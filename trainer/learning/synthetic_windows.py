@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detector.model.calibration import sigmoid
 from detector.model.runs import Runs, merged
-from trainer.labelling.rules.evidence import EvidenceModel, probability
+from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.learning.encoding import WindowSet, namespaced
 from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines
 
@@ -51,7 +52,7 @@ def augment(
         rng: random number generator.
     """
     filled = np.array([len(window) > 0 for window in windows])
-    normal = np.flatnonzero((probability(evidence.judge(windows).log_odds) <= _SURE_NORMAL) & filled)
+    normal = np.flatnonzero((sigmoid(evidence.score(windows).log_odds) <= _SURE_NORMAL) & filled)
     if not len(normal) or not count:
         return WindowSet((), np.zeros(0), np.zeros(0))
     share = np.sqrt(np.array(weights, np.float64)[normal])
@@ -59,7 +60,7 @@ def augment(
     drafts = [
         draft for row in chosen if (draft := _draft(system, windows[int(row)], evidence.events, lines, rng)) is not None
     ]
-    doubt = probability(evidence.judge([draft.ruled for draft in drafts]).log_odds)
+    doubt = sigmoid(evidence.score([draft.ruled for draft in drafts]).log_odds)
     kept, labels = [], []
     for draft, p in zip(drafts, doubt, strict=True):
         if draft.alarmed or p >= _SURE_ANOMALOUS:
