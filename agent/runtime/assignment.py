@@ -22,7 +22,7 @@ class Sender(Protocol):
     """Writes records."""
 
     def send(self, records: Sequence[Outgoing]) -> asyncio.Task[list[Any]]:
-        """Start to write; the task ends with the records' places once all are acknowledged."""
+        """Start to write; the task ends with the records' metadata once all are acknowledged."""
 
 
 class AssignedPartition:

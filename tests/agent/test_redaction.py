@@ -104,7 +104,8 @@ def outgoing(model: ModelServing | None) -> list[Outgoing]:
 def test_no_canary_is_in_any_output(serving: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted in lines, fields, templates, model texts and errors, none is in a key, value or header of any topic.
 
-    What a dead letter keeps of the raw record (key, value, its own headers) is raw by contract.
+    What a dead letter keeps of the raw record (key, value, its own headers) is raw by contract. So is a window's key:
+    the settings say which field it is.
     """
     unreadable(monkeypatch)
     for one in outgoing(CanaryModel(tiny_model()) if serving == "model" else None):
