@@ -18,7 +18,9 @@ from agent.worker import Worker
 from broker.errors import BrokerError
 
 STREAM_BATCHES = 8  # batches that wait for the pipeline; Faust counts events, and an event is a batch
-REQUEST_SECONDS = 600  # Faust's own bound on restoring partitions; `Timeouts.restore` is shorter and logs the reason
+REQUEST_SECONDS = (
+    600  # Faust's own bound on restoring partitions; `Timeouts.restore_seconds` is shorter and logs the reason
+)
 
 
 class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
@@ -76,7 +78,7 @@ def run(settings: AgentSettings) -> int:
     try:
         saved = asyncio.run(_main(settings))
     except (AgentError, BrokerError) as error:
-        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - its stack says nothing more
+        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - the message is enough
         return 1
     except Exception as error:  # noqa: BLE001
         log.error("agent has stopped because of an unexpected error", exception=redacted_traceback(error))  # noqa: TRY400
