@@ -74,7 +74,7 @@ def test_a_position_that_the_log_lacks_is_an_error_or_the_beginning(kafka: Kafka
     """As the reader was told; the error says which partition."""
     with TopicReader(kafka, "raw", out_of_range="error") as strict:
         strict.start({0: 1_000})
-        with pytest.raises(OffsetGone, match="'raw', partition 0, must hold the position"):
+        with pytest.raises(OffsetGone, match="'raw', partition 0, must hold the requested position"):
             list(strict.read_to({0: 1_001}, 10))
     with TopicReader(kafka, "raw") as lenient:
         lenient.start({0: 1_000})
