@@ -61,13 +61,14 @@ class Kafka:
         self.servers = self.settings.bootstrap_servers
         self._producer: Producer | None = None
 
-    def create_raw_topic(self, name: str, partitions: int) -> None:
+    def create_raw_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
         """Create a topic that keeps lines of any age.
 
         Raises:
             TestkitError: the broker refuses.
         """
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=RAW_TOPIC_CONFIG)
+        settings = {**RAW_TOPIC_CONFIG, **(config or {})}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
         admin = AdminClient(self.settings.librdkafka())  # held by name: its answers go with it
         try:
             admin.create_topics([topic])[name].result(REQUEST_SECONDS)
