@@ -34,7 +34,7 @@ def test_sasl_passwords_come_from_a_file_and_are_not_shown(tmp_path: Path) -> No
 
 
 def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
-    """A CA file that holds no certificate is named, not passed over."""
+    """A CA file without a certificate is an error that names it."""
     file = tmp_path / "ca.pem"
     file.write_text("nonsense")
     with pytest.raises(BrokerError, match="PEM"):

@@ -104,7 +104,7 @@ def test_missing_maven_is_named_when_the_jars_are_not_cached(monkeypatch: pytest
         jars.ensure_jars()
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="a failing Maven is played with Java present")
+@pytest.mark.skipif(shutil.which("java") is None, reason="a failing Maven is simulated where Java is present")
 def test_a_failing_maven_leaves_no_half_filled_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Jars appear complete or not at all, and Maven's words reach the user."""
     maven = tmp_path / "bin" / "mvn"
