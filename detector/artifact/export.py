@@ -61,7 +61,7 @@ _MAX_HIDDEN = 4_096
 _MAX_EVENT_DIM = 16_384
 
 
-# Over 60 lines because of its arguments; `unpack` is its inverse.
+# Long: its arguments are the parts of an artifact, and the manifest is written out.
 def pack(
     *,
     spec: SystemSpec,
