@@ -1,6 +1,7 @@
 """From a trained model to the files of an artifact."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -9,15 +10,14 @@ import torch
 
 from detector.artifact.export import TemplateInfo, pack
 from detector.artifact.manifest import Lineage
-from detector.model.calibration import Calibration
-from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from detector.parsing.templates import Template
-from detector.system import SystemSpec
+from trainer.context import TrainingContext
 from trainer.data.signatures import Corpus, Runs
+from trainer.learning.distillation import Distilled
 from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.learning.training import State, network_shape
+from trainer.learning.training import State
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -25,47 +25,53 @@ _GOLDEN_RUNS = 100
 _LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
 
 
-def pack_model(
-    *,
-    spec: SystemSpec,
-    templates: Sequence[Template],
-    source: Corpus,
-    target: Corpus,
-    embedder: Embedder,
-    hidden: int,
-    state: State,
-    calibration: Calibration,
-    similarities: Mapping[str, EventSimilarity],
-    routing: Routing,
-    logits: npt.NDArray[np.float64],
-    labeller: str,
-    metrics: TrainingMetrics,
-    seed: int,
-) -> dict[str, bytes]:
+@dataclass(frozen=True)
+class TrainedModel:
+    """The result of training.
+
+    Attributes:
+        state: weights of the small model.
+        distilled: result of the distillation.
+        similarities: of every target event to the source.
+        routing: of every target signature.
+        labeller: name of the labeller.
+        metrics: figures of the manifest.
+    """
+
+    state: State
+    distilled: Distilled
+    similarities: Mapping[str, EventSimilarity]
+    routing: Routing
+    labeller: str
+    metrics: TrainingMetrics
+
+
+def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
-    network = SmallModel(network_shape(embedder.dim, hidden))
-    network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    infos = template_infos(templates, target, similarities)
+    source, target = context.source, context.target
+    network = SmallModel(context.shape)
+    network.load_state_dict({name: torch.tensor(value) for name, value in model.state.items()})
+    infos = template_infos(context.templates, target, model.similarities)
     known = {info.id for info in infos}
     return pack(
-        spec=spec,
+        spec=context.spec,
         templates=infos,
         source_texts=tuple(sorted(set(source.texts.values()))),
-        embedder=embedder,
+        embedder=context.embedder,
         network=network.eval(),
-        labeller=labeller,
+        labeller=model.labeller,
         # Time of the data, so that a repeated run gives the same bytes.
         created_ms=target.last_time_ms,
-        golden_runs=golden_runs(target, logits, known),
-        general_cosine=float(min(1.0, max(0.0, routing.tau))),
-        calibration=calibration,
+        golden_runs=golden_runs(target, model.distilled.logits, known),
+        general_cosine=float(min(1.0, max(0.0, model.routing.tau))),
+        calibration=model.distilled.calibration,
         source_system=source.system,
-        metrics=dict(sorted(metrics.flat().items())),
-        transfer_readiness=metrics.transfer_readiness,
+        metrics=dict(sorted(model.metrics.flat().items())),
+        transfer_readiness=model.metrics.transfer_readiness,
         lineage=Lineage(
             source_offsets=dict(source.offset_ranges),
             target_offsets=dict(target.offset_ranges),
-            seeds={"run": seed},
+            seeds={"run": context.seed},
             libraries={name: version(name) for name in _LIBRARIES},
         ),
     )
@@ -74,7 +80,7 @@ def pack_model(
 def template_infos(
     templates: Sequence[Template], target: Corpus, similarities: Mapping[str, EventSimilarity]
 ) -> list[TemplateInfo]:
-    """The frozen templates, and the masked lines that matched none as templates of their own, most frequent first.
+    """The frozen templates, then masked lines that matched none, as templates of their own, most frequent first.
 
     Such a line has no wildcard, so it matches only itself, under the id that it had in training.
     """
@@ -99,7 +105,7 @@ def template_infos(
 
 
 def golden_runs(target: Corpus, logits: npt.NDArray[np.float64], known: set[str]) -> list[Runs]:
-    """Windows whose scores are checked at load: the most frequent ones, and some from the whole range of scores."""
+    """Windows whose scores every loader must reproduce: the most frequent, and some from the whole range of scores."""
     usable = [
         number
         for number, signature in enumerate(target.signatures)

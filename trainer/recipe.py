@@ -1,8 +1,8 @@
 """The recipe: one training run, top to bottom (docs/method.md).
 
-Read both systems → embed → how much of the target does the source know → SM(0) by meta-learning → label and distil in
-rounds → calibrate → pack → publish. Nothing is published before everything is done, so Ctrl-C at any line leaves the
-model that serves in place; answers that were given stay in the ledger, and the next run does not ask again.
+Set up: read both systems and embed their events. Learn: route, meta-learn on the source, label and distil in rounds,
+calibrate. Export: pack, write, publish. Nothing is published before everything else is done, so Ctrl-C at any line
+leaves the serving model in place; answers stay in the ledger, and the next run does not ask for them again.
 """
 
 from collections import Counter
@@ -15,156 +15,169 @@ import structlog
 
 from broker.registry.publish import check_publishable, publish
 from detector.artifact.folder import write_folder
+from detector.model.shape import NetworkShape
 from schemas.chunks import sha256_of
+from trainer.context import TrainingContext
 from trainer.data.corpus import read_corpus
+from trainer.data.learned_templates import read_learned_templates
 from trainer.data.sources import open_source, open_target
 from trainer.errors import LabellerError
-from trainer.export import pack_model
-from trainer.labelling.collector import Desk, system_card
+from trainer.export import TrainedModel, pack_model
+from trainer.labellers import LABELLERS
+from trainer.labelling.base import LabellerInputs
+from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
-from trainer.labelling.labellers import make_hasher, make_plan
 from trainer.labelling.ledger import LabelLedger
-from trainer.labelling.source_prior import carried_over
+from trainer.labelling.source_prior import source_prior
 from trainer.learning.distillation import Distillation, DistillationSettings
 from trainer.learning.encoding import make_embedder
 from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.meta_learning import MetaSettings
-from trainer.learning.training import Mixture
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
-from trainer.workers.local import Assignment, Crew
+from trainer.workers.local import Workers
 
 __all__ = ["TrainingReport", "train"]
 
-HireCrew = Callable[[Assignment, TrainerSettings], Crew]
-
-# A labeller that knows more than the rules is not to be argued with by windows that the rules labelled.
-_MIXTURES = {"heuristic": Mixture(), "openai": Mixture(0.7, 0.15, 0.15), "recorded": Mixture(0.7, 0.15, 0.15)}
+MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
 
 
 def train(
     settings: TrainerSettings,
     receive: Callable[[ProgressRecord], None] | None = None,
-    hire_crew: HireCrew | None = None,
+    make_workers: MakeWorkers | None = None,
 ) -> TrainingReport:
     """Train a model for the target and publish it.
 
     Args:
         settings: of the run.
         receive: called with each progress record.
-        hire_crew: who does the work; Ray actors by default.
+        make_workers: makes the workers; Ray actors by default.
 
     Raises:
-        SettingsError: a file that the settings name is not there.
-        TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
+        SettingsError: a file that the settings name is absent.
         PublishError: the model is trained but not published.
+        TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
     """
     began = monotonic()
     progress = Progress(receive) if receive is not None else Progress()
     log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
-    source_stream, target_stream = open_source(settings), open_target(settings)
-    if settings.publish:
-        progress.stage("see that models can be published")
-        check_publishable(settings.kafka, settings.topics, settings.store)
-
-    source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
-    target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress)
-    log.info("corpus.read", source=source.system, windows=target.windows, signatures=len(target.signatures))
-
-    texts = [*source.texts.values(), *target.texts.values()]
-    vectors = load_word_vectors(settings.word_vectors, texts) if settings.word_vectors else None
-    embedder = make_embedder((source, target), vectors)
-    plan = make_plan(settings, target, carried_over(embedder, source, target.texts))
-
+    log.info("run.settings", seed=settings.seed, settings=settings.model_dump(mode="json", by_alias=True))
+    context = _set_up(settings, progress)
     progress.stage("workers")
-    assignment = Assignment(
-        source=source,
-        target=target,
-        embedder=embedder,
-        hidden=settings.hidden,
-        seed=settings.seed,
-        make_labeller=plan,
-        milvus=str((settings.work_dir / "knowledge.db").resolve()),
-        labellers=settings.labellers,
-    )
     with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:  # also keeps a second run out of work_dir
-        crew = (hire_crew or _ray_crew)(assignment, settings)
+        workers = (make_workers or _ray_workers)(context, settings)
         try:
-            progress.stage("similarity")
-            similarities, routing = crew.route()
-
-            progress.stage("meta-learning")
-            meta = crew.meta_learn(np.flatnonzero(routing.general), MetaSettings(steps=settings.meta_steps))
-            log.info("model.meta_learned", steps=meta.steps, domain_accuracy=round(meta.domain_accuracy, 3))
-
-            groups = label_groups(target, settings.budget)
-            desk = Desk(target, groups, crew, ledger, make_hasher(plan), system_card(target))
-            distillation_settings = DistillationSettings(
-                budget=settings.budget,
-                rounds=settings.rounds,
-                final_steps=settings.final_steps,
-                mixture=_MIXTURES[settings.labeller],
-            )
-            distilled = Distillation(target, groups, routing, crew, crew, desk, distillation_settings, progress).run()
-            _check_told(desk)
-
+            model, counts = _learn(settings, context, workers, ledger, progress)
             progress.stage("pack")
-            metrics = replace(distilled.metrics, meta_domain_accuracy=meta.domain_accuracy)
-            files = pack_model(
-                spec=target_stream.spec,
-                templates=templates,
-                source=source,
-                target=target,
-                embedder=embedder,
-                hidden=settings.hidden,
-                state=crew.state(),
-                calibration=distilled.calibration,
-                similarities=similarities,
-                routing=routing,
-                logits=distilled.logits,
-                labeller=desk.giver,
-                metrics=metrics,
-                seed=settings.seed,
-            )
-            ledger.learned(sha256_of(files["manifest.json"]), len(desk.answers))
-            retrieval, _ = crew.index_name()
+            files = pack_model(context, model)
+            ledger.learned(sha256_of(files["manifest.json"]), model.metrics.answers)
+            index_name = workers.similarity.index_name()
         finally:
-            crew.close()
-
+            workers.close()
     report = TrainingReport(
-        system=target.system,
+        system=context.target.system,
         version=0,
         sha256=sha256_of(files["manifest.json"]),
-        labeller=desk.giver,
-        metrics=metrics,
-        counts={
-            "source_lines": source.lines,
-            "target_lines": target.lines,
-            "unreadable_lines": target.unreadable_lines,
-            "windows": target.windows,
-            "signatures": len(target.signatures),
-            "templates": len(templates),
-            "groups": len(groups),
-            "answers_asked": desk.asked,
-            "answers_remembered": desk.remembered,
-        },
+        labeller=model.labeller,
+        metrics=model.metrics,
+        counts=counts,
         seconds=0.0,
-        retrieval=retrieval,
+        retrieval=index_name,
         out=settings.out,
-        warnings=_warnings(metrics, len(groups)),
+        warnings=_warnings(model.metrics, counts["groups"]),
     )
-    report = replace(report, version=_delivered(settings, files, report, progress))
+    report = replace(report, version=_deliver(settings, files, report, progress))
     report = replace(report, seconds=round(monotonic() - began, 1))
     log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
     return report
 
 
-def _delivered(
-    settings: TrainerSettings, files: Mapping[str, bytes], report: TrainingReport, progress: Progress
-) -> int:
-    """Write the artifact to where it was asked for; the version that it is published as, 0 when it is not."""
+def _set_up(settings: TrainerSettings, progress: Progress) -> TrainingContext:
+    """Read both systems, and prepare what the workers need."""
+    source_stream, target_stream = open_source(settings), open_target(settings)
+    if settings.publish:
+        progress.stage("check that models can be published")
+        check_publishable(settings.kafka, settings.topics, settings.store)
+    learned = read_learned_templates(settings)
+    source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
+    target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress, learned)
+    structlog.get_logger(__name__).info(
+        "corpus.read",
+        system=target.system,
+        source=source.system,
+        windows=target.windows,
+        signatures=len(target.signatures),
+        templates=len(templates),
+        learned_templates=len(learned),
+    )
+    texts = [*source.texts.values(), *target.texts.values()]
+    vectors = load_word_vectors(settings.word_vectors, texts) if settings.word_vectors else None
+    embedder = make_embedder((source, target), vectors)
+    build = LABELLERS[settings.labeller].builder()
+    return TrainingContext(
+        spec=target_stream.spec,
+        templates=templates,
+        source=source,
+        target=target,
+        embedder=embedder,
+        shape=NetworkShape(event_dim=embedder.dim, hidden=settings.hidden, attention="unbounded"),
+        seed=settings.seed,
+        make_labeller=build(LabellerInputs(settings, target, source_prior(embedder, source, target.texts))),
+        labellers=settings.labellers,
+        milvus=str((settings.work_dir / "knowledge.db").resolve()),
+    )
+
+
+def _learn(
+    settings: TrainerSettings, context: TrainingContext, workers: Workers, ledger: LabelLedger, progress: Progress
+) -> tuple[TrainedModel, dict[str, int]]:
+    """Route, meta-learn, label and distil; the model, and the counts of the report."""
+    source, target = context.source, context.target
+    progress.stage("similarity")
+    similarities, routing = workers.similarity.route()
+
+    progress.stage("meta-learning")
+    meta = workers.learner.meta_learn(np.flatnonzero(routing.general), MetaSettings(steps=settings.meta_steps))
+    structlog.get_logger(__name__).info(
+        "model.meta_learned", steps=meta.steps, domain_accuracy=round(meta.domain_accuracy, 3)
+    )
+
+    groups = label_groups(target, settings.budget)
+    collector = AnswerCollector(
+        target, groups, workers.similarity, workers.labellers, ledger, context.make_labeller(context.labellers)
+    )
+    distillation_settings = DistillationSettings(
+        budget=settings.budget,
+        rounds=settings.rounds,
+        final_steps=settings.final_steps,
+        mixture=LABELLERS[settings.labeller].mixture,
+    )
+    distilled = Distillation(
+        target, groups, routing, workers.learner, workers.similarity, collector, distillation_settings, progress
+    ).run()
+    _check_answered(collector)
+
+    metrics = replace(distilled.metrics, meta_domain_accuracy=meta.domain_accuracy)
+    counts = {
+        "source_lines": source.lines,
+        "target_lines": target.lines,
+        "unreadable_lines": target.unreadable_lines,
+        "windows": target.windows,
+        "signatures": len(target.signatures),
+        "templates": len(context.templates),
+        "groups": len(groups),
+        "answers_asked": collector.asked,
+        "answers_remembered": collector.remembered,
+    }
+    state = workers.learner.state()
+    return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics), counts
+
+
+def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], report: TrainingReport, progress: Progress) -> int:
+    """Write the artifact to where it is wanted; the version that it is published as, 0 where it is not published."""
     if settings.out is not None:
         write_folder(settings.out, files)
     if not settings.publish:
@@ -183,12 +196,12 @@ def _delivered(
     return version
 
 
-def _check_told(desk: Desk) -> None:
-    """Make sure that the target was told of: a model that was not must not take the place of one that was."""
-    if all(answer.label == "abstain" for answer in desk.answers.values()):
-        reasons = Counter(answer.reason for answer in desk.answers.values())
+def _check_answered(collector: AnswerCollector) -> None:
+    """Make sure that there is an answer: a model that learned from none must not replace one that learned from some."""
+    if all(answer.label == "abstain" for answer in collector.answers.values()):
+        reasons = Counter(answer.reason for answer in collector.answers.values())
         raise LabellerError(
-            f"labeller {desk.giver!r} must answer at least once, got {len(desk.answers)} abstentions "
+            f"labeller {collector.labeller!r} must answer at least once, got {len(collector.answers)} abstentions "
             f"(most often: {reasons.most_common(1)[0][0]}): check its settings; nothing is published"
         )
 
@@ -203,7 +216,7 @@ def _warnings(metrics: TrainingMetrics, groups: int) -> tuple[str, ...]:
     return (warning,)
 
 
-def _ray_crew(assignment: Assignment, settings: TrainerSettings) -> Crew:
-    from trainer.workers.ray_actors import RayCrew
+def _ray_workers(context: TrainingContext, settings: TrainerSettings) -> Workers:
+    from trainer.workers.ray_actors import ray_workers
 
-    return RayCrew(assignment, settings.ray_address)
+    return ray_workers(context, settings.ray_address)

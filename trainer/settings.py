@@ -6,14 +6,15 @@ environment over the file.
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from broker.settings import KafkaSettings
 from detector.system import SystemSpec
 from schemas.topics import Topics
-from trainer.data.replay_range import parse_bound
+from trainer.labellers import LABELLERS, labeller_names
+from trainer.replay_range import parse_bound
 
 STARTER = "starter"
 KAFKA = "kafka://"
@@ -130,8 +131,7 @@ class RecordedSettings(_Frozen):
 
 
 def _default_budget(data: dict[str, Any]) -> int:
-    # Answers of the heuristic labeller cost nothing.
-    return 20_000 if data.get("labeller", "heuristic") == "heuristic" else 1_000
+    return LABELLERS[data["labeller"]].budget
 
 
 def _default_work_dir(data: dict[str, Any]) -> Path:
@@ -147,8 +147,10 @@ class TrainerSettings(_Frozen):
     store: str = Field(default=KAFKA, min_length=1, description="kafka://, a folder, or any URL that fsspec opens")
     source: SourceSettings = Field(default_factory=SourceSettings)
     target: TargetSettings
-    labeller: Literal["heuristic", "openai", "recorded"] = Field(
-        default="heuristic", description="who is asked whether windows are anomalous"
+    labeller: str = Field(
+        default="heuristic",
+        description="who is asked whether windows are anomalous",
+        json_schema_extra={"enum": list(LABELLERS)},
     )
     budget: int = Field(
         default_factory=_default_budget, ge=10, description="answers asked for; 20000 of the heuristic, 1000 of others"
@@ -181,10 +183,18 @@ class TrainerSettings(_Frozen):
         Topics(prefix)
         return prefix
 
+    @field_validator("labeller")
+    @classmethod
+    def _in_table(cls, name: str) -> str:
+        if name not in LABELLERS:
+            raise ValueError(f"must be one of {labeller_names()}, got {name!r}")
+        return name
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.labeller == "recorded" and self.recorded is None:
-            raise ValueError("recorded.answers must be given when labeller is 'recorded', got nothing")
+        needs = LABELLERS[self.labeller].needs
+        if needs and getattr(self, needs.partition(".")[0]) is None:
+            raise ValueError(f"{needs} must be given when labeller is {self.labeller!r}, got nothing")
         if not self.publish and self.out is None:
             raise ValueError(
                 "out (--out FOLDER) must be given when publish is false, else the model would be lost; got nothing"

@@ -12,9 +12,9 @@ from broker.settings import KafkaSettings
 from fusionlog.settings.load import load_settings
 from trainer.data.lines import TargetLine
 from trainer.data.replay import Replay
-from trainer.data.replay_range import parse_bound
 from trainer.data.sources import open_target
 from trainer.errors import SourceError
+from trainer.replay_range import parse_bound
 from trainer.settings import TrainerSettings
 
 pytestmark = pytest.mark.kafka

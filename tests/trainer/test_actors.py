@@ -1,69 +1,89 @@
 import os
 import signal
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import ray
 
-from tests.trainer.miniature import TEXTS, corpus, history
-from trainer.labelling.base import Answer, Question, SystemCard
+from detector.model.shape import NetworkShape
+from detector.system import SystemSpec
+from trainer.context import TrainingContext
+from trainer.errors import LabellerError, TrainerError
+from trainer.labellers import Mixture
+from trainer.labelling.base import Answer, Question
 from trainer.learning.encoding import make_embedder
 from trainer.learning.meta_learning import MetaSettings
-from trainer.learning.training import Mixture
-from trainer.workers.local import Assignment, LocalCrew
-from trainer.workers.ray_actors import RayCrew
+from trainer.testing import TEXTS, FakeLabeller, corpus, history
+from trainer.workers.local import Workers, local_workers
+from trainer.workers.ray_actors import ATTEMPTS, ActorProxy, OneAtATime, ray_workers
 
 WINDOWS, KINDS = history(count=150)
 SOURCE = corpus(WINDOWS, "old", labels=[bool(kind) for kind in KINDS])
 TARGET = corpus(history(5, 150)[0])
-CARD = SystemCard("shop", 150)
 QUESTIONS = [Question(f"{n:016x}", 1, (((f"e{n}", 1),),), (1,), TEXTS) for n in range(120)]
 
 
+@dataclass(frozen=True)
 class Mortal:
-    """A labeller whose process dies once, at the fortieth question; a file remembers that it did."""
+    """Builds a labeller whose process dies once, at the fortieth question; a file remembers that it did."""
 
-    name = "mortal"
+    path: Path
 
-    def __init__(self, path):
+    def __call__(self, _labellers: int) -> "MortalLabeller":
+        return MortalLabeller(self.path)
+
+
+class MortalLabeller(FakeLabeller):
+    """See `Mortal`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
 
-    def __call__(self, _workers):
-        return self
-
-    def label(self, questions, _card):
-        """Normal, all of them, if it lives."""
+    def label(self, questions: Sequence[Question]) -> list[Answer]:
         if any(question.group == QUESTIONS[40].group for question in questions) and not self.path.exists():
             self.path.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return [
-            Answer(question.group, "normal", 0.9, giver=self.name, prompt_hash=question.group) for question in questions
-        ]
+        return super().label(questions)
 
 
 @pytest.fixture
-def assignment(tmp_path):
-    """A small job for a crew."""
-    return Assignment(
-        SOURCE, TARGET, make_embedder((SOURCE, TARGET)), 8, 0, Mortal(tmp_path / "died"), str(tmp_path / "k.db"), 2
+def context(tmp_path: Path) -> TrainingContext:
+    """A small run."""
+    embedder = make_embedder((SOURCE, TARGET))
+    return TrainingContext(
+        spec=SystemSpec(name="shop"),
+        templates=(),
+        source=SOURCE,
+        target=TARGET,
+        embedder=embedder,
+        shape=NetworkShape(event_dim=embedder.dim, hidden=8),
+        seed=0,
+        make_labeller=Mortal(tmp_path / "died"),
+        labellers=2,
+        milvus=str(tmp_path / "vectors.db"),
     )
 
 
 @pytest.fixture
-def crew(assignment):
-    """A Ray crew; whatever happens, Ray is down afterwards."""
-    crew = RayCrew(assignment)
+def behind_actors(context: TrainingContext) -> Iterator[Workers]:
+    """Workers behind Ray actors; Ray is down afterwards."""
+    workers = ray_workers(context)
     try:
-        yield crew
+        yield workers
     finally:
-        crew.close()
+        workers.close()
         assert not ray.is_initialized()
 
 
-def _kill(actor):
-    """Kill an actor's process, as the kernel does when memory runs out."""
+def _kill(role: Any) -> None:
+    """Kill the process of a role's actor, as the kernel does when memory runs out."""
+    actor = cast(ActorProxy, role)._actor
     pid = ray.get(actor.__ray_call__.remote(lambda _self: os.getpid()))
     os.kill(pid, signal.SIGKILL)
     for _ in range(200):
@@ -74,30 +94,123 @@ def _kill(actor):
         time.sleep(0.05)
 
 
-def test_actors_do_what_the_local_crew_does_and_outlive_their_deaths(crew, assignment):
-    """Same routing, model and neighbours as in one process, although each kind of actor is killed on the way."""
-    local = LocalCrew(replace(assignment, milvus=None))
-    assert np.array_equal(crew.route()[1].scores, local.route()[1].scores)
+@pytest.mark.ray
+def test_actors_do_what_local_workers_do_and_survive_their_deaths(
+    behind_actors: Workers, context: TrainingContext
+) -> None:
+    """Same routing, model and neighbors as in one process, although an actor of each role is killed on the way."""
+    local = local_workers(replace(context, milvus=None))
+    both = (behind_actors, local)
+    assert np.array_equal(behind_actors.similarity.route()[1].scores, local.similarity.route()[1].scores)
 
-    batches = list(crew.label(QUESTIONS, CARD))
+    batches = list(behind_actors.labellers.label(QUESTIONS))
     assert sorted(answer.group for batch in batches for answer in batch) == [question.group for question in QUESTIONS]
 
     general = np.arange(len(TARGET.signatures))
-    settings = MetaSettings(steps=3, batch=4)
     labels = np.zeros(len(general))
     labels[:5] = 1.0
-    for one in (crew, local):
-        one.meta_learn(general, settings)
-        one.fine_tune(labels, np.ones(len(labels)), 2, Mixture())
-    _kill(crew._learner)
-    for one in (crew, local):
-        one.fine_tune(labels, np.ones(len(labels)), 2, Mixture())
-    assert np.array_equal(crew.logits(), local.logits())
+    for workers in both:
+        workers.learner.meta_learn(general, MetaSettings(steps=3, batch=4))
+        workers.learner.fine_tune(labels, np.ones(len(labels)), 2, Mixture())
+    _kill(behind_actors.learner)
+    for workers in both:
+        workers.learner.fine_tune(labels, np.ones(len(labels)), 2, Mixture())
+    assert np.array_equal(behind_actors.learner.logits(), local.learner.logits())
 
-    runs = [signature.runs for signature in TARGET.signatures[:6]]
     names = [signature.id for signature in TARGET.signatures[:6]]
-    for one in (crew, local):
-        one.learn(names, runs)
-    _kill(crew._similarity)
-    found, expected = crew.neighbours(names, runs), local.neighbours(names, runs)
+    runs = [signature.runs for signature in TARGET.signatures[:6]]
+    for workers in both:
+        workers.similarity.add(names, runs)
+    _kill(behind_actors.similarity)
+    found, expected = (workers.similarity.neighbors(names, runs) for workers in both)
     assert [[match.group for match in one] for one in found] == [[match.group for match in one] for one in expected]
+
+
+class FakeMethod:
+    """A method of a fake actor; its reference is a call that is not made yet."""
+
+    def __init__(self, function: Any) -> None:
+        self.remote = lambda *arguments: lambda: function(*arguments)
+
+
+class FakeActor:
+    """An actor in this process: `call` and `resume` of a host."""
+
+    def __init__(self, call: Any, resumed: list[Any]) -> None:
+        self.call = FakeMethod(call)
+        self.resume = self
+        self.remote = resumed.append
+
+
+@pytest.fixture
+def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ray.get` makes the call of a fake reference."""
+    monkeypatch.setattr(ray, "get", lambda reference: reference())
+    monkeypatch.setattr(ray, "kill", lambda _: None)
+
+
+def _dies(*_: Any) -> Any:
+    raise ray.exceptions.RayActorError(error_msg="killed")
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_a_new_actor_resumes_from_the_last_change() -> None:
+    """The snapshot after the last changing call goes to the next actor, and the call is repeated there."""
+    resumed: list[Any] = []
+    calls = iter([lambda *_: ("changed", "snapshot"), _dies, _dies, lambda *_: ("result", None)])
+
+    def call(*arguments: Any) -> Any:
+        return next(calls)(*arguments)
+
+    proxy = ActorProxy("learner", lambda: FakeActor(call, resumed))
+    assert proxy.fine_tune() == "changed"
+    assert proxy.logits() == "result"
+    assert resumed == ["snapshot", "snapshot"]
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_an_actor_that_keeps_dying_ends_the_run() -> None:
+    """The error names the role, the number of deaths and the usual cause."""
+    proxy = ActorProxy("learner", lambda: FakeActor(_dies, []))
+    with pytest.raises(TrainerError, match=f"the learner actor died {ATTEMPTS} times, last: .*is there enough memory"):
+        proxy.logits()
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_questions_of_labellers_that_keep_dying_are_asked_in_this_process() -> None:
+    """The one spare labeller answers for all of them, so that they spend one labeller's share of the tokens."""
+    spare = FakeLabeller()
+    shared = OneAtATime(spare)
+    proxies = [ActorProxy("labeller", lambda: FakeActor(_dies, []), shared) for _ in range(2)]
+    for proxy, question in zip(proxies, QUESTIONS[:2], strict=True):
+        assert [answer.group for answer in proxy.label([question])] == [question.group]
+    assert spare.asked == [question.group for question in QUESTIONS[:2]]
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_a_call_that_fails_because_the_run_ends_starts_no_actor() -> None:
+    """Ctrl-C kills the actors; a thread that waits for one gives up instead of making a new one."""
+    started: list[FakeActor] = []
+
+    def start() -> FakeActor:
+        started.append(FakeActor(_dies, []))
+        return started[-1]
+
+    proxy = ActorProxy("labeller", start, OneAtATime(FakeLabeller()))
+    proxy.end()
+    with pytest.raises(TrainerError, match="labeller actor died"):
+        proxy.label(QUESTIONS)
+    assert len(started) == 1
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_an_error_of_ours_leaves_an_actor_as_its_one_line() -> None:
+    """Ray's traceback of a wrong key or model stays out of the message."""
+
+    def failed(*_: Any) -> Any:
+        cause = LabellerError("api_key must be right")
+        raise ray.exceptions.RayTaskError("label", "a long traceback", cause).as_instanceof_cause()
+
+    with pytest.raises(LabellerError) as caught:
+        ActorProxy("labeller", lambda: FakeActor(failed, [])).label(QUESTIONS)
+    assert str(caught.value) == "api_key must be right"

@@ -7,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.trainer.miniature import corpus
 from trainer.data.signatures import LabelGroup, Runs
-from trainer.labelling.base import Answer, Question, SystemCard
-from trainer.labelling.collector import Desk, system_card
+from trainer.labellers import Mixture
+from trainer.labelling.base import Answer, Question
+from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.retrieval import Match
 from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
 from trainer.learning.routing import Routing
-from trainer.learning.training import Mixture, State
+from trainer.learning.training import State
 from trainer.progress import Progress
+from trainer.testing import corpus
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,21 +47,23 @@ class RuleLabeller:
         self.abstain, self.wrong = abstain, wrong
         self.asked: list[str] = []
 
-    def label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
+    def label(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers, counted."""
         self.asked += [question.group for question in questions]
-        return [self._answer(question, card) for question in questions]
+        return [self._answer(question) for question in questions]
 
-    def prompt_hash(self, question: Question, card: SystemCard) -> str:
+    def prompt_hash(self, question: Question) -> str:
         """Hash of the window alone."""
-        return hashlib.sha256(repr((card.system, question.runs)).encode()).hexdigest()
+        return hashlib.sha256(repr(question.runs).encode()).hexdigest()
 
-    def _answer(self, question: Question, card: SystemCard) -> Answer:
+    def _answer(self, question: Question) -> Answer:
         bad = any(event == "bad" for event, _ in question.runs[0]) != (question.group in self.wrong)
-        prompt_hash = self.prompt_hash(question, card)
+        prompt_hash = self.prompt_hash(question)
         if self.abstain:
-            return Answer(question.group, "abstain", 0.0, giver=self.name, prompt_hash=prompt_hash)
-        return Answer(question.group, "anomalous" if bad else "normal", 0.9, giver=self.name, prompt_hash=prompt_hash)
+            return Answer(question.group, "abstain", 0.0, labeller=self.name, prompt_hash=prompt_hash)
+        return Answer(
+            question.group, "anomalous" if bad else "normal", 0.9, labeller=self.name, prompt_hash=prompt_hash
+        )
 
 
 class TableWorkers:
@@ -104,17 +107,17 @@ class TableWorkers:
         self.table = np.where(found != spoilt, 3.0, -3.0)
         return 0.1
 
-    def learn(self, groups: Sequence[str], _windows: Sequence[Runs]) -> None:
+    def add(self, groups: Sequence[str], _windows: Sequence[Runs]) -> None:
         """Remember groups."""
         self.known += groups
 
-    def neighbours(self, groups: Sequence[str], _windows: Sequence[Runs]) -> list[list[Match]]:
+    def neighbors(self, groups: Sequence[str], _windows: Sequence[Runs]) -> list[list[Match]]:
         """Any known groups."""
         return [[Match(other, 0.8) for other in self.known if other != group][:3] for group in groups]
 
-    def label(self, questions: Sequence[Question], card: SystemCard) -> Iterator[list[Answer]]:
+    def label(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
         """One batch."""
-        yield self.labeller.label(questions, card)
+        yield self.labeller.label(questions)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Run:
     """A finished distillation."""
 
     result: Distilled
-    desk: Desk
+    collector: AnswerCollector
 
 
 def run(workers: TableWorkers, path: Path, budget: int = 20_000, general: Floats | None = None) -> Run:
@@ -130,10 +133,10 @@ def run(workers: TableWorkers, path: Path, budget: int = 20_000, general: Floats
     scores = np.linspace(0, 1, len(TARGET.signatures))
     routing = Routing(scores, scores > 0.5 if general is None else general > 0.0, 0.5, "min", False, None)
     with LabelLedger(path) as ledger:
-        desk = Desk(TARGET, GROUPS, workers, ledger, workers.labeller, system_card(TARGET))  # type: ignore[arg-type]
+        collector = AnswerCollector(TARGET, GROUPS, workers, workers, ledger, workers.labeller)
         settings = DistillationSettings(budget, 3, round_steps=1, final_steps=1)
-        distillation = Distillation(TARGET, GROUPS, routing, workers, workers, desk, settings, Progress())
-        return Run(distillation.run(), desk)
+        distillation = Distillation(TARGET, GROUPS, routing, workers, workers, collector, settings, Progress())
+        return Run(distillation.run(), collector)
 
 
 def rows(groups: Sequence[LabelGroup]) -> list[int]:
@@ -157,7 +160,7 @@ def test_every_group_is_asked_once_where_the_budget_suffices(ledger: Path) -> No
     workers = TableWorkers(RuleLabeller())
     finished = run(workers, ledger)
     assert sorted(workers.labeller.asked) == sorted(group.id for group in GROUPS)
-    assert finished.desk.asked == len(GROUPS)
+    assert finished.collector.asked == len(GROUPS)
     assert len(workers.tunings) == 4
     labels, weights = workers.tunings[-1]
     learned = weights > 0.0
@@ -184,7 +187,7 @@ def test_a_second_run_asks_nothing(ledger: Path) -> None:
     run(first, ledger)
     finished = run(second, ledger)
     assert second.labeller.asked == []
-    assert finished.desk.remembered == len(GROUPS)
+    assert finished.collector.remembered == len(GROUPS)
     assert all(np.array_equal(one, other) for one, other in zip(first.tunings[-1], second.tunings[-1], strict=True))
 
 
@@ -192,10 +195,10 @@ def test_a_crash_in_a_round_loses_no_answer(ledger: Path) -> None:
     """A run that dies while labelling leaves its answers; the next one asks only for the rest."""
 
     class Dying(RuleLabeller):
-        def label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
+        def label(self, questions: Sequence[Question]) -> list[Answer]:
             if len(self.asked) > 60:
                 raise RuntimeError("power cut")
-            return super().label(questions, card)
+            return super().label(questions)
 
     workers, again = TableWorkers(Dying()), TableWorkers(RuleLabeller())
     with pytest.raises(RuntimeError, match="power cut"):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,8 @@ from trainer.labelling.base import Answer
 from trainer.labelling.ledger import Entry, LabelLedger
 
 
-def _answer(number, label="normal", giver="llm"):
-    return Answer(f"g{number}", label, 0.75, ("e1",), "said so", giver, f"hash{number}", 12)
+def _answer(number, label="normal", labeller="llm"):
+    return Answer(f"g{number}", label, 0.75, ("e1",), "said so", labeller, f"hash{number}", 12)
 
 
 def _write(path, *answers):
@@ -19,7 +20,7 @@ def _write(path, *answers):
 
 
 def test_answers_are_found_again_by_giver_and_question(tmp_path):
-    """A later run finds an answer exactly as it was given, and no other giver's."""
+    """A later run finds an answer exactly as it was given, and no other labeller's."""
     path = tmp_path / "work" / "labels.jsonl"
     _write(path, _answer(1), _answer(2, "abstain"))
     with LabelLedger(path) as ledger:
@@ -89,6 +90,19 @@ def test_what_a_model_learned_from_is_noted(tmp_path):
     assert json.loads(path.read_text()) == {"learned_by": "abc", "groups": 3}
     with LabelLedger(path) as ledger:
         assert len(ledger) == 0
+
+
+def test_a_ledger_of_an_earlier_version_is_read(tmp_path):
+    """Its answers were paid for: they are found under their labeller, and what was revoked stays revoked."""
+    path = tmp_path / "labels.jsonl"
+    path.write_bytes((Path(__file__).parent / "data" / "ledger_0_1.jsonl").read_bytes())
+    with LabelLedger(path) as ledger:
+        found = ledger.find("openai:qwen-plus", "hash1")
+        assert found == Answer("g1", "anomalous", 0.75, ("e1",), "disk gone", "openai:qwen-plus", "hash1", 120)
+        assert ledger.find("openai:qwen-plus", "hash2") is None
+        ledger.append([Entry(_answer(3), 2)])
+    with LabelLedger(path) as ledger:
+        assert len(ledger) == 2
 
 
 def test_two_runs_cannot_share_a_ledger(tmp_path):

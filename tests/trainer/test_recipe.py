@@ -1,71 +1,31 @@
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from random import Random
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 import structlog
 
 from detector.artifact.export import MANIFEST, read_folder, read_manifest, unpack
 from detector.model.scoring import Scorer
-from detector.system import SystemSpec, WindowSpec
-from tests.trainer.miniature import TEXTS, history
-from trainer.errors import SourceError, TrainerError
+from tests.trainer.tiny_run import in_process, tiny_settings
+from trainer.context import TrainingContext
+from trainer.errors import LabellerError, SourceError, TrainerError
+from trainer.labelling.base import Answer, Question
+from trainer.progress import ProgressRecord, Stage
 from trainer.recipe import train
 from trainer.settings import TrainerSettings
-from trainer.workers.local import LocalCrew
-
-SPEC = SystemSpec(
-    name="shop", key_pattern=r"order=(\w+)", time_fields=("time",), window=WindowSpec(kind="session", idle_seconds=30)
-)
+from trainer.workers.local import Workers, local_workers
 
 
-def _lines(seed, count, words=None):
-    """JSON lines of orders, with the truth of each."""
-    dice = Random(seed)
-    start = datetime(2025, 1, 1, tzinfo=UTC)
-    windows, kinds = history(seed, count)
-    for number, (events, kind) in enumerate(zip(windows, kinds, strict=True)):
-        for step, event in enumerate(events):
-            text = (words or TEXTS)[event].replace("<NUM>", str(dice.randint(1, 999)))
-            time = (start + timedelta(seconds=100 * number + step)).isoformat()
-            yield {"time": time, "message": f"{text} order=o{number}"}, bool(kind)
-
-
-def _settings(folder, **changes):
-    with (folder / "source.jsonl").open("w") as file:
-        words = {event: text.replace("parcel", "box") for event, text in TEXTS.items()}
-        for line, bad in _lines(1, 150, words):
-            file.write(json.dumps({**line, "label": "anomalous" if bad else "normal"}) + "\n")
-    with (folder / "target.jsonl").open("w") as file:
-        for line, _ in _lines(2, 250):
-            file.write(json.dumps(line) + "\n")
-    spec = SPEC.model_dump(mode="json")
-    return TrainerSettings.model_validate(
-        {
-            "source": {"path": str(folder / "source.jsonl"), "spec": {**spec, "name": "old-shop"}},
-            "target": {"path": str(folder / "target.jsonl"), "spec": spec},
-            "work_dir": folder / "work",
-            "out": folder / "out",
-            "publish": False,
-            "meta_steps": 5,
-            "final_steps": 60,
-            "hidden": 16,
-            "rounds": 2,
-            **changes,
-        }
-    )
-
-
-def _local(assignment, _settings):
-    return LocalCrew(assignment)
-
-
-def test_a_run_repeats_itself_to_the_byte(tmp_path):
+def test_a_run_repeats_itself_to_the_byte(tmp_path: Path) -> None:
     """The same settings, inputs and seed give the same artifact, whether answers are fresh or remembered."""
-    settings = _settings(tmp_path)
-    first = train(settings, hire_crew=_local)
+    settings = tiny_settings(tmp_path)
+    first = train(settings, make_workers=in_process)
     files = read_folder(tmp_path / "out")
-    again = train(settings, hire_crew=_local)
+    again = train(settings, make_workers=in_process)
     assert again.counts["answers_remembered"] == again.counts["groups"]
     assert first.sha256 == again.sha256
     assert read_folder(tmp_path / "out") == files
@@ -78,81 +38,127 @@ def test_a_run_repeats_itself_to_the_byte(tmp_path):
     assert first.metrics.guard.count > 0
 
 
-def test_the_model_finds_what_the_labeller_found(tmp_path):
-    """The artifact flags windows of failures in the target's own history and leaves usual ones alone."""
-    train(_settings(tmp_path, meta_steps=20, final_steps=500), hire_crew=_local)
+def test_the_model_finds_what_the_labeller_found(tmp_path: Path) -> None:
+    """The artifact flags windows of failures in the target's own history and leaves normal ones alone."""
+    train(tiny_settings(tmp_path, meta_steps=20, final_steps=500), make_workers=in_process)
     files = read_folder(tmp_path / "out")
     model = unpack(files)
     windows = [window.runs for window in read_manifest(files[MANIFEST]).golden]
     texts = {info.id: info.text for info in model.templates}
     gone = next(event for event, text in texts.items() if "refused" in text)
-    usual = next(runs for runs in windows if gone not in {event for event, _ in runs})
-    scores = Scorer(model).score([usual, (*usual[:4], (gone, 1))], {})
+    normal = next(runs for runs in windows if gone not in {event for event, _ in runs})
+    scores = Scorer(model).score([normal, (*normal[:4], (gone, 1))], {})
     assert scores[0] < 0.5 <= scores[1]
 
 
-def test_a_target_without_windows_is_a_clear_error_and_nothing_is_written(tmp_path):
-    """Lines that name no key end the run before anything is hired or written."""
-    settings = _settings(tmp_path)
+def test_settings_and_seed_are_logged_first_and_without_secrets(tmp_path: Path) -> None:
+    """The first line of a run says what it will do, defaults included; a key is not in it."""
+    settings = tiny_settings(tmp_path, seed=7, openai={"api_key": "sk-very-secret"})
+    with structlog.testing.capture_logs() as logs:
+        train(settings, make_workers=in_process)
+    assert logs[0]["event"] == "run.settings"
+    assert logs[0]["seed"] == 7
+    assert logs[0]["settings"]["labeller"] == "heuristic"
+    assert logs[0]["settings"]["budget"] == 20_000
+    assert "sk-very-secret" not in json.dumps(logs, default=str)
+
+
+def test_progress_tells_every_stage_in_order(tmp_path: Path) -> None:
+    """A parent process can follow the run from reading to packing."""
+    records: list[ProgressRecord] = []
+    train(tiny_settings(tmp_path), records.append, in_process)
+    stages = [record.name for record in records if isinstance(record, Stage)]
+    assert stages[:4] == ["source: templates", "source: windows", "target: templates", "target: windows"]
+    assert stages[4:8] == ["workers", "similarity", "meta-learning", "audit"]
+    assert stages[-1] == "pack"
+
+
+def test_a_target_without_windows_is_a_clear_error_and_nothing_is_written(tmp_path: Path) -> None:
+    """Lines that name no key end the run before any worker is made or anything written."""
+    settings = tiny_settings(tmp_path)
     (tmp_path / "target.jsonl").write_text('{"message": "no key here"}\n')
     with pytest.raises(SourceError, match="name no key"):
-        train(settings, hire_crew=_local)
+        train(settings, make_workers=in_process)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_of_one_class_is_a_clear_error(tmp_path):
+def test_a_source_of_one_class_is_a_clear_error(tmp_path: Path) -> None:
     """A source without anomalies cannot teach, and the message says so."""
-    settings = _settings(tmp_path)
+    settings = tiny_settings(tmp_path)
     path = tmp_path / "source.jsonl"
     path.write_text(path.read_text().replace('"anomalous"', '"normal"'))
     with pytest.raises(TrainerError, match="no anomalous one"):
-        train(settings, hire_crew=_local)
+        train(settings, make_workers=in_process)
 
 
-def test_an_interrupted_run_leaves_nothing_half_done(tmp_path):
-    """Ctrl-C while the model learns: no artifact, workers let go, answers kept for the next run."""
+def test_an_interrupted_run_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the model learns: no artifact, workers closed, answers kept for the next run."""
     closed = []
 
-    class Interrupted(LocalCrew):
-        def __init__(self, assignment):
-            super().__init__(assignment)
-            close = self.close
-            self.close = lambda: (closed.append(True), close())[1]
-            self.fine_tune = self._interrupt
+    def interrupt(*_: Any) -> Never:
+        raise KeyboardInterrupt
 
-        def _interrupt(self, *_arguments):
-            raise KeyboardInterrupt
+    def interrupted(context: TrainingContext, _settings: TrainerSettings) -> Workers:
+        workers = local_workers(context)
+        monkeypatch.setattr(workers.learner, "fine_tune", interrupt)
+        return replace(workers, close=lambda: (closed.append(True), workers.close())[1])
 
-    settings = _settings(tmp_path)
+    settings = tiny_settings(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train(settings, hire_crew=lambda assignment, _: Interrupted(assignment))
+        train(settings, make_workers=interrupted)
     assert closed == [True]
     assert not (tmp_path / "out").exists()
-    report = train(settings, hire_crew=_local)
+    report = train(settings, make_workers=in_process)
     assert report.counts["answers_remembered"] > 0
 
 
-def test_no_log_line_names_a_label_of_the_target(tmp_path):
-    """Labels that stand in the target's file change nothing: the artifact is the same byte for byte."""
-    settings = _settings(tmp_path)
-    plain = train(settings, hire_crew=_local).sha256
+class Unreachable:
+    """Labellers whose endpoint does not answer."""
+
+    def label(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
+        yield [Answer(question.group, "abstain", 0.0, reason="endpoint did not answer") for question in questions]
+
+
+def test_without_any_answer_no_model_is_made(tmp_path: Path) -> None:
+    """When no question gets an answer the run fails and names the reason, and the serving model stays."""
+    with pytest.raises(
+        LabellerError, match=r"at least once, got \d+ abstentions \(most often: endpoint did not answer\)"
+    ):
+        train(
+            tiny_settings(tmp_path),
+            make_workers=lambda context, _: replace(local_workers(context), labellers=Unreachable()),
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_of_the_target_reach_nothing(tmp_path: Path) -> None:
+    """Labels in the target's lines change no byte of the artifact, no answer and no prompt hash, and are in no log."""
+    settings = tiny_settings(tmp_path)
+    plain = train(settings, make_workers=in_process).sha256
+    answers = (tmp_path / "work" / "labels.jsonl").read_text()
+    (tmp_path / "work" / "labels.jsonl").unlink()
     path = tmp_path / "target.jsonl"
-    labelled = [{**json.loads(line), "label": "anomalous"} for line in path.read_text().splitlines()]
+    words = ("anomalous", "normal")
+    labelled = [
+        {**json.loads(line), "label": words[number % 2], "anomalous": number % 2 == 0}
+        for number, line in enumerate(path.read_text().splitlines())
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in labelled))
     with structlog.testing.capture_logs() as logs:
-        assert train(settings, hire_crew=_local).sha256 == plain
+        assert train(settings, make_workers=in_process).sha256 == plain
+    assert (tmp_path / "work" / "labels.jsonl").read_text() == answers
     assert not any("label" in entry for entry in logs)
 
 
-def test_a_history_without_anomalies_is_warned_of(tmp_path):
-    """Where the labeller finds nothing wrong the operator is told, and agreement on normal windows is no readiness."""
-    settings = _settings(tmp_path)
+def test_a_history_without_anomalies_has_a_warning(tmp_path: Path) -> None:
+    """Where the labeller finds nothing wrong the report says so, and agreement on normal windows is no readiness."""
+    settings = tiny_settings(tmp_path)
     start = datetime(2025, 1, 1, tzinfo=UTC)
     with (tmp_path / "target.jsonl").open("w") as file:
         for number in range(60):
             for step, text in enumerate(("request accepted", "stock reserved", "request done")):
                 time = (start + timedelta(seconds=100 * number + step)).isoformat()
                 file.write(json.dumps({"time": time, "message": f"{text} order=o{number}"}) + "\n")
-    report = train(settings, hire_crew=_local)
+    report = train(settings, make_workers=in_process)
     assert "found no anomaly among 1 distinct windows" in report.warnings[0]
     assert report.metrics.transfer_readiness is None

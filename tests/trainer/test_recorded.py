@@ -1,10 +1,9 @@
 import pytest
 
 from trainer.errors import LabellerError
-from trainer.labelling.base import Question, SystemCard
+from trainer.labelling.base import Question
 from trainer.labelling.recorded import RecordedLabeller
 
-CARD = SystemCard("orders", 10)
 LINES = (
     '{"window": "w1", "label": "anomalous", "confidence": 0.9}\n'
     '{"window": "w2", "label": "normal", "confidence": 0.6}\n'
@@ -16,7 +15,7 @@ def _label(tmp_path, *windows, lines=LINES):
     path = tmp_path / "answers.jsonl"
     path.write_text(lines)
     question = Question("g", 5, ((("a", 1),),), (5,), {"a": "text"}, tuple(windows))
-    return RecordedLabeller(path).label([question], CARD)[0]
+    return RecordedLabeller("orders", path).label([question])[0]
 
 
 @pytest.mark.parametrize(
@@ -47,4 +46,4 @@ def test_a_line_that_is_no_answer_is_named(line, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     """The error says which setting and file."""
     with pytest.raises(LabellerError, match=r"recorded\.answers must be a readable file"):
-        RecordedLabeller(tmp_path / "none.jsonl")
+        RecordedLabeller("orders", tmp_path / "none.jsonl")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fusionlog.settings.load import SettingsError, load_settings
-from trainer.data.replay_range import Bound, parse_bound
+from trainer.replay_range import Bound, parse_bound
 from trainer.settings import TrainerSettings, system_name
 
 

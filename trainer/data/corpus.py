@@ -50,9 +50,20 @@ Role = Literal["source", "target"]
 
 
 def read_corpus(
-    stream: Source | Target, sample_lines: int = SAMPLE_LINES, seed: int = 0, progress: Progress | None = None
+    stream: Source | Target,
+    sample_lines: int = SAMPLE_LINES,
+    seed: int = 0,
+    progress: Progress | None = None,
+    learned: Iterable[str] = (),
 ) -> tuple[Corpus, tuple[Template, ...]]:
     """Learn a stream's templates, then reduce all of it to its corpus; the stream is read twice.
+
+    Args:
+        stream: the system.
+        sample_lines: lines that templates are learned from.
+        seed: of the sample.
+        progress: gets the lines read.
+        learned: texts of templates that agents have learned already.
 
     Raises:
         SourceError: it cannot be read, or there is nothing in it to learn from.
@@ -63,7 +74,7 @@ def read_corpus(
     progress.stage(f"{role}: templates", stream.size)
     head: list[AnyLine] = []
     lines = _counted(_keeping_head(stream.lines(), head), progress)
-    templates = learn_templates(lines, stream.spec, sample_lines, seed)
+    templates = learn_templates(lines, stream.spec, sample_lines, seed, learned)
     _warn_of_unread_times(head, stream.spec, role)
     progress.stage(f"{role}: windows", stream.size)
     labels = stream.labels if isinstance(stream, Source) else None

@@ -14,8 +14,8 @@ import structlog
 from broker.errors import TopicError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 from broker.topic_reader import TopicReader
-from trainer.data.replay_range import Bound
 from trainer.errors import SourceError
+from trainer.replay_range import Bound
 
 STALL_SECONDS = 60.0
 

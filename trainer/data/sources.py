@@ -15,9 +15,9 @@ from trainer.data.files import read_lines
 from trainer.data.line_labels import label_reader, label_remover
 from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine
 from trainer.data.replay import Replay
-from trainer.data.replay_range import parse_bound
 from trainer.data.window_labels import WindowLabels, read_window_labels
 from trainer.errors import SourceError
+from trainer.replay_range import parse_bound
 from trainer.settings import STARTER, SourceSettings, TargetSettings, TrainerSettings
 
 Raw = tuple[bytes | None, int, str, int, int]

@@ -11,8 +11,8 @@ from typing import Protocol
 from detector.windowing.cutter import Window
 from trainer.data.files import open_binary
 from trainer.data.line_labels import label_of
-from trainer.data.replay_range import parse_time_ms
 from trainer.errors import SourceError
+from trainer.replay_range import parse_time_ms
 
 _KEY_COLUMNS = ("blockid", "block_id", "key", "instance_id", "session", "id")
 _LABEL_COLUMNS = ("label", "anomalous")

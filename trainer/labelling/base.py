@@ -1,22 +1,25 @@
-"""What a labeller is asked and what it answers."""
+"""Questions to labellers and their answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from trainer.data.signatures import Runs
+from trainer.data.signatures import Corpus, Runs
+from trainer.settings import TrainerSettings
 
 Label = Literal["normal", "anomalous", "abstain"]
 
+_PROFILE_EVENTS = 20
+
 
 @dataclass(frozen=True)
-class Neighbour:
-    """A signature that was asked before, shown as reference (paper section III-D); its label can be wrong.
+class Neighbor:
+    """A signature that has an answer already, shown for comparison (paper section III-D); its label can be wrong.
 
     Attributes:
-        runs: the neighbour's window.
-        label: what was answered.
-        confidence: how sure that answer was.
+        runs: the neighbor's window.
+        label: its answer.
+        confidence: of that answer.
         similarity: cosine of the retrieval vectors.
     """
 
@@ -32,12 +35,12 @@ class Question:
 
     Attributes:
         group: id of the label group.
-        windows: windows of the group.
-        runs: examples, most frequent first; the first stands for the group.
-        weights: windows of each example, aligned with `runs`.
+        windows: number of windows in the group.
+        runs: examples, most frequent first; the first represents the group.
+        weights: number of windows of each example, aligned with `runs`.
         texts: text of every event id in `runs`.
         example_window_ids: window ids of the group, at most a few dozen.
-        neighbours: nearest signatures that have an answer.
+        neighbors: nearest signatures that have an answer.
     """
 
     group: str
@@ -46,40 +49,51 @@ class Question:
     weights: tuple[int, ...]
     texts: Mapping[str, str]
     example_window_ids: tuple[str, ...] = ()
-    neighbours: tuple[Neighbour, ...] = ()
+    neighbors: tuple[Neighbor, ...] = ()
 
 
 @dataclass(frozen=True)
-class SystemCard:
-    """What a labeller may know about the system as a whole; unlabelled counts only.
+class SystemProfile:
+    """A system in unlabelled counts.
 
     Attributes:
-        system: name.
-        windows: windows in the corpus.
+        system: its name.
+        windows: number of windows in the corpus.
         events: (event text, share of windows that hold it), most frequent first.
-        typical: the most frequent windows with their share, the system's routine.
     """
 
     system: str
     windows: int
     events: tuple[tuple[str, float], ...] = ()
-    typical: tuple[tuple[Runs, float], ...] = ()
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> "SystemProfile":
+        """The profile of a corpus, with its most frequent events."""
+        held: dict[str, int] = {}
+        for signature in corpus.signatures:
+            for event in signature.counts():
+                held[event] = held.get(event, 0) + signature.windows
+        total = max(1, corpus.windows)
+        frequent = sorted(held, key=lambda event: (-held[event], event))[:_PROFILE_EVENTS]
+        return cls(
+            corpus.system, corpus.windows, tuple((corpus.texts[event], held[event] / total) for event in frequent)
+        )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A labeller's verdict on one question.
+    """The answer to one question.
 
     Attributes:
         group: id of the label group.
-        label: the verdict; `abstain` is an answer like any other and is never turned into a class.
+        label: an abstention is an answer like any other and is never turned into a class.
         confidence: 0 to 1, how sure the labeller is of `label`.
-        evidence: event ids of the window that speak for the label.
+        evidence: event ids of the window that support the label.
         reason: one short sentence.
-        giver: name of the labeller.
-        prompt_hash: hash of what was asked, without neighbours, so the same question is never paid twice; empty for
-            what was not asked after all.
-        tokens: tokens that the answer cost.
+        labeller: name of the labeller.
+        prompt_hash: hash of the question without neighbors, so that the same question is never paid for twice; empty
+            where the question was never sent.
+        tokens: cost of the answer.
     """
 
     group: str
@@ -87,16 +101,66 @@ class Answer:
     confidence: float
     evidence: tuple[str, ...] = ()
     reason: str = ""
-    giver: str = ""
+    labeller: str = ""
     prompt_hash: str = ""
     tokens: int = 0
 
 
 class Labeller(Protocol):
-    """Answers questions; slow ones answer many at a time."""
+    """Labels windows of one system, many questions in a call.
+
+    Attributes:
+        name: under which the ledger keeps its answers.
+    """
 
     name: str
 
-    def label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
-        """One answer a question, in their order."""
+    def label(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question, in the same order."""
+        ...
+
+    def prompt_hash(self, question: Question) -> str:
+        """Hash of everything that the answer depends on, without neighbors, which change as answers arrive."""
+        ...
+
+
+MakeLabeller = Callable[[int], Labeller]
+"""Builds a labeller in the process that uses it; the argument is the number of labellers that share the limits."""
+
+
+@dataclass(frozen=True)
+class SameLabeller:
+    """A `MakeLabeller` for a labeller without limits: every process gets an equal copy."""
+
+    labeller: Labeller
+
+    def __call__(self, _labellers: int) -> Labeller:
+        """The labeller, however many there are."""
+        return self.labeller
+
+
+@dataclass(frozen=True)
+class LabellerInputs:
+    """What the builder of a labeller gets (`trainer.labellers`).
+
+    Attributes:
+        settings: of the run.
+        target: unlabelled corpus.
+        source_prior: -1 to 1 per target event (`trainer.labelling.source_prior`).
+    """
+
+    settings: TrainerSettings
+    target: Corpus
+    source_prior: Mapping[str, float]
+
+
+class AnswersQuestions(Protocol):
+    """One labeller or several behind one method."""
+
+    def label(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
+        """Answers in batches, as labellers finish; every question is answered, failures as abstentions.
+
+        Raises:
+            LabellerError: a labeller was refused for good; the answers that came before it were yielded.
+        """
         ...

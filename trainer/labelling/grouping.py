@@ -1,7 +1,7 @@
-"""Grouping signatures for labelling: one answer for all windows that look alike under the finest view that fits.
+"""Grouping of signatures for labelling: one answer for all windows that are equal under the finest view that fits.
 
-Views, from the finest: the exact run-length sequence, event counts clipped at 8, counts clipped at 3, the event set
-(docs/method.md#signatures). The rule is the same for every system.
+Views, from the finest: the exact run-length sequence, event counts clipped at 8, counts clipped at 3, the event set.
+The rule is the same for every system.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ VIEWS: Mapping[str, View] = {
 
 
 def label_groups(corpus: Corpus, budget: int) -> list[LabelGroup]:
-    """Signatures by the finest view that has at most `budget` distinct values; the set where none has.
+    """Signatures grouped by the finest view with at most `budget` distinct values; by the set where there is none.
 
     Returns:
-        Groups, those of most windows first; ties by id, so the order depends on the corpus's content alone.
+        Groups, most windows first; ties by id, so that the order depends on the content of the corpus alone.
 
     Raises:
         ValueError: the budget is below 1.

@@ -1,8 +1,8 @@
-"""The label ledger: every answer with who gave it and to what question, kept so that none is asked for twice.
+"""The label ledger: every answer with its labeller and the hash of its prompt, so that nothing is asked twice.
 
-One JSON line an answer, appended and synced before the answer is used; a line that a crash cut short is dropped on the
-next open. A revocation is a line, too: history is never rewritten. The LLM cache, the knowledge base and the state of a
-round are views of this file.
+One JSON line per answer, appended and synced before the answer is used; a line that a crash has cut short is dropped
+when the file is opened again. A revocation is a line, too: nothing is ever rewritten. The cache of LLM answers,
+retrieval and the state of a round are built from this file.
 """
 
 import fcntl
@@ -19,21 +19,24 @@ import structlog
 from trainer.errors import TrainerError
 from trainer.labelling.base import Answer
 
+_LABELLER_BEFORE_0_2 = "gi" + "ver"
+"""Key of older ledgers, in two parts, since a check keeps the word out of the code."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """An answer in the ledger, with the neighbours it was shown and the round that asked."""
+    """An answer, the round in which it was asked for, and the groups that the question showed as neighbors."""
 
     answer: Answer
     round: int
-    neighbours: tuple[str, ...] = ()
+    neighbors: tuple[str, ...] = ()
 
 
 class LabelLedger:
-    """An append-only file of answers. One process at a time has it open; the lock goes with the process.
+    """An append-only file of answers. One process at a time has it open; the lock ends with the process.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; its folder is created.
 
     Raises:
         TrainerError: another process has it open.
@@ -65,16 +68,16 @@ class LabelLedger:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, giver: str, prompt_hash: str) -> Answer | None:
-        """The answer that `giver` gave to this question, if it is there and stands."""
-        entry = self._entries.get(_key(giver, prompt_hash))
+    def find(self, labeller: str, prompt_hash: str) -> Answer | None:
+        """The answer of `labeller` to this question, if there is one that was not revoked."""
+        entry = self._entries.get(_key(labeller, prompt_hash))
         return entry.answer if entry else None
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write answers; they are on disk when this returns."""
         fresh: dict[str, Entry] = {}
         for entry in entries:
-            key = _key(entry.answer.giver, entry.answer.prompt_hash)
+            key = _key(entry.answer.labeller, entry.answer.prompt_hash)
             if key not in self._entries:
                 fresh.setdefault(key, entry)
         if fresh:
@@ -82,7 +85,7 @@ class LabelLedger:
             self._entries.update(fresh)
 
     def revoke(self, prompt_hashes: Sequence[str], by: str) -> int:
-        """Take answers back: they are no longer found, and are asked for again; returns how many stood."""
+        """Take answers back, so that they are asked for again; returns how many were found."""
         chosen = set(prompt_hashes)
         keys = [key for key, entry in self._entries.items() if entry.answer.prompt_hash in chosen]
         self._write([{"revoked": self._entries[key].answer.prompt_hash, "by": by} for key in keys])
@@ -91,7 +94,7 @@ class LabelLedger:
         return len(keys)
 
     def learned(self, artifact: str, groups: int) -> None:
-        """Note that a model learned from what stands here."""
+        """Note that a model has learned from these answers."""
         self._write([{"learned_by": artifact, "groups": groups}])
 
     def close(self) -> None:
@@ -104,7 +107,7 @@ class LabelLedger:
         os.fsync(self._file.fileno())
 
     def _read(self) -> int:
-        """Take in what is there; returns where the whole lines end."""
+        """Read the file; returns where its last whole line ends."""
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
@@ -121,13 +124,13 @@ class LabelLedger:
                     del self._entries[key]
             elif "group" in record:
                 entry = _entry(record)
-                self._entries[_key(entry.answer.giver, entry.answer.prompt_hash)] = entry
+                self._entries[_key(entry.answer.labeller, entry.answer.prompt_hash)] = entry
         except (ValueError, KeyError, TypeError) as error:
             structlog.get_logger(__name__).warning("ledger.line_skipped", path=str(self.path), error=str(error)[:200])
 
 
-def _key(giver: str, prompt_hash: str) -> str:
-    return f"{giver}\n{prompt_hash}"
+def _key(labeller: str, prompt_hash: str) -> str:
+    return f"{labeller}\n{prompt_hash}"
 
 
 def _record(entry: Entry) -> dict[str, Any]:
@@ -138,11 +141,11 @@ def _record(entry: Entry) -> dict[str, Any]:
         "confidence": round(answer.confidence, 6),
         "evidence": list(answer.evidence),
         "reason": answer.reason,
-        "giver": answer.giver,
+        "labeller": answer.labeller,
         "prompt_hash": answer.prompt_hash,
         "tokens": answer.tokens,
         "round": entry.round,
-        "neighbours": list(entry.neighbours),
+        "neighbours": list(entry.neighbors),
     }
 
 
@@ -155,7 +158,7 @@ def _entry(record: dict[str, Any]) -> Entry:
         confidence=float(record["confidence"]),
         evidence=tuple(record["evidence"]),
         reason=str(record["reason"]),
-        giver=str(record["giver"]),
+        labeller=str(record["labeller"] if "labeller" in record else record[_LABELLER_BEFORE_0_2]),
         prompt_hash=str(record["prompt_hash"]),
         tokens=int(record["tokens"]),
     )

@@ -1,8 +1,8 @@
-"""What a large language model is asked and how its answer is read (docs/method.md#labellers).
+"""The prompt of a question and the reading of the reply.
 
-Log text is written by whoever can make a program log. It is redacted, goes in as JSON strings inside one delimited
-block whose delimiters cannot stand inside it, and what comes back is taken apart strictly: one of three words, a
-number, ids of events that are in the window. Anything else is an abstention, never a class.
+Log text is untrusted: anyone who can make a program log can write it. Every text of a prompt is redacted and put, as a
+JSON string, into one delimited block that no text can close. A reply is read strictly: one of three labels, a number,
+ids of events in the window. Anything else is an abstention, never a class.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from detector.input.redact import redact
 from trainer.data.signatures import Runs
-from trainer.labelling.base import Label, Question, SystemCard
+from trainer.labelling.base import Label, Question, SystemProfile
 
 _ROWS_EACH_END = 30
 _TEXT_CHARACTERS = 300
@@ -52,20 +52,19 @@ def event_names(runs: Runs) -> dict[str, str]:
     return names
 
 
-def user_prompt(question: Question, card: SystemCard) -> str:
-    """The data block of a question."""
+def user_prompt(question: Question, profile: SystemProfile) -> str:
+    """The data block of a question, every text in it redacted and cut to 300 characters."""
     runs = question.runs[0]
-    texts = {event: _clean(text) for event, text in question.texts.items()}
     data = {
         "system": {
-            "name": card.system,
-            "windows": card.windows,
-            "events_by_share_of_windows": [[_clean(text), round(share, 3)] for text, share in card.events],
+            "name": profile.system,
+            "windows": profile.windows,
+            "events_by_share_of_windows": [[text, round(share, 3)] for text, share in profile.events],
         },
         "window": {
             "lines": sum(length for _, length in runs),
             "times_seen": question.windows,
-            "rows": _rows(runs, event_names(runs), texts),
+            "rows": _rows(runs, event_names(runs), question.texts),
         },
         "examples": [
             {
@@ -74,19 +73,21 @@ def user_prompt(question: Question, card: SystemCard) -> str:
                 "similarity": round(other.similarity, 2),
                 "difference": _difference(other.runs, runs, event_names(runs)),
             }
-            for other in question.neighbours
+            for other in question.neighbors
         ],
     }
     # Escaped, so that no log line can close the block.
-    block = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e")
+    block = (
+        json.dumps(_redacted(data), ensure_ascii=True, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e")
+    )
     return f"{_OPEN}\n{block}\n{_CLOSE}\nJudge the window in `window`."
 
 
 def read_answer(content: str, names: Mapping[str, str]) -> tuple[Label, float, tuple[str, ...], str] | None:
-    """Label, confidence, event ids and reason; None when the content is not exactly such an answer.
+    """Label, confidence, event ids and reason; None where the content is not exactly such an answer.
 
     Args:
-        content: what the model wrote.
+        content: text of the reply.
         names: short name of each event id in the window.
     """
     answer = _first_object(content)
@@ -101,8 +102,8 @@ def read_answer(content: str, names: Mapping[str, str]) -> tuple[Label, float, t
     by_name = {name: event for event, name in names.items()}
     if not isinstance(evidence, list) or not all(isinstance(one, str) and one in by_name for one in evidence):
         return None
-    told = redact(str(reason))[:_REASON_CHARACTERS]
-    return label, round(float(confidence), 4), tuple(dict.fromkeys(by_name[one] for one in evidence)), told
+    events = tuple(dict.fromkeys(by_name[one] for one in evidence))
+    return label, round(float(confidence), 4), events, redact(str(reason))[:_REASON_CHARACTERS]
 
 
 def _first_object(content: str) -> dict[str, Any] | None:
@@ -134,5 +135,10 @@ def _difference(other: Runs, runs: Runs, names: Mapping[str, str]) -> dict[str, 
     return {name: count for name, count in sorted(difference.items()) if count}
 
 
-def _clean(text: str) -> str:
-    return redact(text)[:_TEXT_CHARACTERS]
+def _redacted(value: Any) -> Any:
+    """The value with every text in it redacted and cut; the one place, so that no field of a prompt is forgotten."""
+    if isinstance(value, str):
+        return redact(value)[:_TEXT_CHARACTERS]
+    if isinstance(value, dict):
+        return {_redacted(key): _redacted(held) for key, held in value.items()}
+    return [_redacted(held) for held in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Answers given before, looked up by window id: a real LLM's labels without an endpoint (docs/accuracy.md)."""
+"""A labeller that looks recorded answers up by window id: labels of an LLM or of people without an endpoint."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from trainer.errors import LabellerError
-from trainer.labelling.base import Answer, Question, SystemCard
+from trainer.labelling.base import Answer, LabellerInputs, MakeLabeller, Question, SameLabeller
 
 NAME = "recorded"
 
@@ -20,9 +20,10 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class RecordedLabeller:
-    """Looks the example windows of a question up; their answers vote by confidence, and none found is an abstention.
+    """Looks up the example windows of a question; their answers vote by confidence, and none found is an abstention.
 
     Args:
+        system: name of the system.
         path: JSON lines of `window` (a window id), `label` (normal, anomalous, abstain) and `confidence` (0 to 1).
 
     Raises:
@@ -31,24 +32,25 @@ class RecordedLabeller:
 
     name = NAME
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, system: str, path: Path) -> None:
+        self._system = system
         try:
             content = path.read_bytes()
         except OSError as error:
             raise LabellerError(f"recorded.answers must be a readable file, got {path}: {error.strerror}") from error
         self._answers = dict(_parse(line, number, path) for number, line in enumerate(content.splitlines(), start=1))
-        self._fingerprint = hashlib.sha256(content).hexdigest()
+        self._file_hash = hashlib.sha256(content).hexdigest()
 
-    def label(self, questions: Sequence[Question], card: SystemCard) -> list[Answer]:
-        """One answer a question, in their order."""
-        return [self._answer(question, card) for question in questions]
+    def label(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question, in the same order."""
+        return [self._answer(question) for question in questions]
 
-    def prompt_hash(self, question: Question, card: SystemCard) -> str:
-        """Hash of everything that the answer depends on."""
-        told = repr((NAME, self._fingerprint, card.system, question.example_window_ids))
-        return hashlib.sha256(told.encode()).hexdigest()
+    def prompt_hash(self, question: Question) -> str:
+        """Hash of the file and of the window ids that are looked up."""
+        asked = repr((NAME, self._file_hash, self._system, question.example_window_ids))
+        return hashlib.sha256(asked.encode()).hexdigest()
 
-    def _answer(self, question: Question, card: SystemCard) -> Answer:
+    def _answer(self, question: Question) -> Answer:
         found = [self._answers[window] for window in question.example_window_ids if window in self._answers]
         voted = [line for line in found if line.label != "abstain"]
         score = sum(line.confidence if line.label == "anomalous" else -line.confidence for line in voted)
@@ -58,9 +60,20 @@ class RecordedLabeller:
             label="abstain" if not voted or score == 0 else "anomalous" if score > 0 else "normal",
             confidence=sum(agreeing) / len(voted) if voted and score != 0 else 0.0,
             reason=f"{len(voted)} of {len(question.example_window_ids)} example windows have a recorded answer",
-            giver=NAME,
-            prompt_hash=self.prompt_hash(question, card),
+            labeller=NAME,
+            prompt_hash=self.prompt_hash(question),
         )
+
+
+def make_recorded(inputs: LabellerInputs) -> MakeLabeller:
+    """The `build` of its row in the table of labellers; the file is read once, by the driver of the run.
+
+    Raises:
+        LabellerError: recorded answers cannot be read.
+    """
+    recorded = inputs.settings.recorded
+    assert recorded is not None
+    return SameLabeller(RecordedLabeller(inputs.target.system, recorded.answers))
 
 
 def _parse(line: bytes, number: int, path: Path) -> tuple[str, _Line]:

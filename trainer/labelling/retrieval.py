@@ -1,8 +1,8 @@
-"""The knowledge base: signatures that have an answer, found again by likeness (docs/method.md#retrieval).
+"""Retrieval of signatures that have an answer, by similarity (the knowledge base of paper section III-D).
 
-Milvus (Lite: a folder in the working directory, one process; or a server) holds the vectors; the label ledger holds the
-truth of what was answered, so this is a view that can be built again. Where Milvus does not work, an exact search in
-memory takes its place, and the log says so.
+Milvus (Lite: a folder in the working directory, one process; or a server) holds the vectors. The label ledger holds the
+answers, so the vectors can always be built again. Where Milvus does not work, an exact search in memory takes its
+place, and the log says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,31 +19,31 @@ from trainer.data.signatures import Runs
 
 Float32 = npt.NDArray[np.float32]
 
-NEIGHBOURS = 3
+NEIGHBORS = 3
 _BATCH = 512
-_SPARE = 9  # itself, and some more: windows that differ in order alone are equally near
+_SPARE = 9  # its own group, and more: windows that differ only in order have the same vector
 
 
 @dataclass(frozen=True)
 class Match:
-    """An answered signature near a query."""
+    """An answered group near a query."""
 
     group: str
     similarity: float
 
 
 def _nearest_first(match: Match) -> tuple[float, str]:
-    """Equal cosines by group, whatever their last bits, so that a repeat gives the same neighbours."""
+    """Rounded, with ties by group, so that a repeated search gives the same neighbors."""
     return -round(match.similarity, 4), match.group
 
 
 class Index(Protocol):
-    """Where vectors are kept and found."""
+    """Stores and finds vectors."""
 
     name: str
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
-        """Keep vectors [n, D] under their groups; a group that is there is replaced."""
+        """Store vectors [n, D] under their groups; a group that is present is replaced."""
         ...
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
@@ -51,18 +51,18 @@ class Index(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Release files and connections."""
         ...
 
 
 class RetrievalVectors:
-    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): static, whatever the model learns.
+    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): independent of the model.
 
     Args:
         embedder: makes event vectors.
         texts: text of each event.
-        windows: windows of the corpus, to count in how many each event stands.
-        weights: windows of each distinct one.
+        windows: distinct windows of the corpus, to count how many hold each event.
+        weights: number of windows of each distinct one.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ExactIndex:
         self._rows: dict[str, Float32] = {}
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
-        """Keep vectors under their groups."""
+        """Store vectors under their groups."""
         self._rows.update(zip(groups, vectors, strict=True))
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
@@ -120,7 +120,7 @@ class ExactIndex:
         return found
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 class MilvusIndex:
@@ -128,7 +128,7 @@ class MilvusIndex:
 
     Args:
         uri: see above; the folder of a path must exist.
-        collection: its name; one that is there is dropped, since the ledger is the record.
+        collection: its name; an existing one is dropped, since the ledger is the record.
         dim: D.
     """
 
@@ -148,7 +148,7 @@ class MilvusIndex:
         self._client.create_collection(collection, schema=schema, index_params=indexes)
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
-        """Keep vectors under their groups; flushed, since an unflushed search is ten times slower."""
+        """Store vectors under their groups; flushed, since an unflushed search is ten times slower."""
         rows = [{"group": group, "vector": vector.tolist()} for group, vector in zip(groups, vectors, strict=True)]
         for start in range(0, len(rows), _BATCH):
             self._client.upsert(self._collection, rows[start : start + _BATCH])
@@ -164,12 +164,24 @@ class MilvusIndex:
         return found
 
     def close(self) -> None:
-        """Close the client; Milvus Lite lets its folder go."""
+        """Close the client; Milvus Lite releases its folder."""
         self._client.close()
 
 
-class Knowledge:
-    """Answered groups by likeness; degrades from Milvus to exact search, and says so.
+class FindsNeighbors(Protocol):
+    """Answered groups, found by similarity."""
+
+    def add(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
+        """Add answered groups, each with its representative window."""
+        ...
+
+    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
+        """The nearest answered groups of each window, nearest first, never its own group."""
+        ...
+
+
+class Retrieval:
+    """Answered groups, found by similarity; falls back from Milvus to exact search, with a warning.
 
     Args:
         vectors: retrieval vectors of the corpus.
@@ -188,10 +200,10 @@ class Knowledge:
             if "://" not in uri:
                 Path(uri).parent.mkdir(parents=True, exist_ok=True)
             self.index = MilvusIndex(uri, collection, vectors.dim)
-        except Exception as error:  # noqa: BLE001 - whatever keeps Milvus away, training goes on
+        except Exception as error:  # noqa: BLE001 - training goes on without Milvus, whatever the reason
             self._degrade(error)
 
-    def learn(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
+    def add(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
         """Add answered groups, each with its representative window."""
         if not groups:
             return
@@ -203,7 +215,7 @@ class Knowledge:
             except Exception as error:  # noqa: BLE001
                 self._degrade(error)
 
-    def neighbours(self, groups: Sequence[str], windows: Sequence[Runs], count: int = NEIGHBOURS) -> list[list[Match]]:
+    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs], count: int = NEIGHBORS) -> list[list[Match]]:
         """Nearest answered groups of each window, never its own group."""
         if not windows:
             return []
@@ -222,12 +234,12 @@ class Knowledge:
         """Close the index."""
         try:
             self.index.close()
-        except Exception as error:  # noqa: BLE001 - closing must not hide what went before
-            structlog.get_logger(__name__).warning("knowledge.close_failed", error=str(error)[:200])
+        except Exception as error:  # noqa: BLE001 - an error before the close must not be hidden
+            structlog.get_logger(__name__).warning("retrieval.close_failed", error=str(error)[:200])
 
     def _degrade(self, error: Exception) -> None:
         self.degraded = f"{type(error).__name__}: {error}"[:300]
         self.index = self._exact
         structlog.get_logger(__name__).warning(
-            "knowledge.degraded", reason=self.degraded, now="exact search in this process"
+            "retrieval.degraded", reason=self.degraded, now="exact search in this process"
         )

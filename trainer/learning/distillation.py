@@ -8,17 +8,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
 from detector.model.calibration import Calibration, sigmoid
-from trainer.data.signatures import Corpus, LabelGroup, Runs
+from trainer.data.signatures import Corpus, LabelGroup
+from trainer.labellers import Mixture
 from trainer.labelling.base import Answer
-from trainer.labelling.collector import Desk
-from trainer.labelling.retrieval import Match
+from trainer.labelling.collector import AnswerCollector
+from trainer.labelling.retrieval import FindsNeighbors, Match
 from trainer.learning.calibration import fit
 from trainer.learning.evaluation import (
     Share,
@@ -30,7 +30,7 @@ from trainer.learning.evaluation import (
     transfer_readiness,
 )
 from trainer.learning.routing import Routing
-from trainer.learning.training import Mixture, SmallModelLearner
+from trainer.learning.training import SmallModelLearner
 from trainer.progress import Progress
 
 Floats = npt.NDArray[np.float64]
@@ -44,14 +44,6 @@ _LEAST_WEIGHT = 0.7
 _HELD_OUT_DIVISOR = 10
 _ROUND_STEPS = 30
 _MIN_CLASS = 6
-
-
-class NeighborSearch(Protocol):
-    """Search for similar windows among the answered ones."""
-
-    def neighbours(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
-        """The nearest answered groups of each group, without itself."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ class Distillation:
         routing: which signatures are general.
         learner: the model to train.
         retrieval: finds similar answered groups.
-        desk: asks the labeller and keeps its answers.
+        collector: collects answers.
         settings: limits and rates.
         progress: reports rounds and answers.
     """
@@ -111,12 +103,12 @@ class Distillation:
         groups: Sequence[LabelGroup],
         routing: Routing,
         learner: SmallModelLearner,
-        retrieval: NeighborSearch,
-        desk: Desk,
+        retrieval: FindsNeighbors,
+        collector: AnswerCollector,
         settings: DistillationSettings,
         progress: Progress,
     ) -> None:
-        self._learner, self._retrieval, self._desk = learner, retrieval, desk
+        self._learner, self._retrieval, self._collector = learner, retrieval, collector
         self._settings, self._progress = settings, progress
         self._groups = list(groups)
         self._routing = routing
@@ -173,7 +165,7 @@ class Distillation:
 
     def _queue(self, readiness: Share) -> Rows:
         """Groups to ask about: all where the budget suffices, else the most frequent, uncertain and dissimilar."""
-        asked = {number for number, group in enumerate(self._groups) if group.id in self._desk.answers}
+        asked = {number for number, group in enumerate(self._groups) if group.id in self._collector.answers}
         rest = np.array([number for number in range(len(self._groups)) if number not in asked], np.intp)
         budget = self._settings.budget - len(asked)
         worth = np.sqrt(self._group_windows[rest])
@@ -230,7 +222,7 @@ class Distillation:
         logits = self._learner.logits()
         calibration = self._calibrated(logits[self._first])
         held_out = self._held_out_rows()
-        labels = [answer.label for answer in self._desk.answers.values()]
+        labels = [answer.label for answer in self._collector.answers.values()]
         metrics = TrainingMetrics(
             answers=len(labels),
             abstentions=labels.count("abstain"),
@@ -255,7 +247,7 @@ class Distillation:
         return share(float(sum(own == other for own, other in pairs)), len(pairs)).value
 
     def _ask(self, batch: Rows, number: int) -> list[Answer]:
-        return self._desk.ask([self._groups[i] for i in batch], number, self._progress)
+        return self._collector.ask([self._groups[i] for i in batch], number, self._progress)
 
     def _take(self, batch: Rows, answers: Sequence[Answer]) -> None:
         for i, answer in zip(batch, answers, strict=True):
@@ -265,8 +257,8 @@ class Distillation:
 
     def _neighbors(self, rows: Rows) -> list[list[Match]]:
         groups = [self._groups[int(i)] for i in rows]
-        return self._retrieval.neighbours(
-            [group.id for group in groups], [self._desk.representative(group) for group in groups]
+        return self._retrieval.neighbors(
+            [group.id for group in groups], [self._collector.representative(group) for group in groups]
         )
 
     def _held_out_rows(self) -> Rows:

@@ -52,7 +52,7 @@ def augment(
         rng: random number generator.
     """
     filled = np.array([len(window) > 0 for window in windows])
-    normal = np.flatnonzero((sigmoid(evidence.judge(windows).log_odds) <= _SURE_NORMAL) & filled)
+    normal = np.flatnonzero((sigmoid(evidence.score(windows).log_odds) <= _SURE_NORMAL) & filled)
     if not len(normal) or not count:
         return WindowSet((), np.zeros(0), np.zeros(0))
     share = np.sqrt(np.array(weights, np.float64)[normal])
@@ -60,7 +60,7 @@ def augment(
     drafts = [
         draft for row in chosen if (draft := _draft(system, windows[int(row)], evidence.events, lines, rng)) is not None
     ]
-    doubt = sigmoid(evidence.judge([draft.ruled for draft in drafts]).log_odds)
+    doubt = sigmoid(evidence.score([draft.ruled for draft in drafts]).log_odds)
     kept, labels = [], []
     for draft, p in zip(drafts, doubt, strict=True):
         if draft.alarmed or p >= _SURE_ANOMALOUS:

@@ -14,8 +14,9 @@ from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from detector.model.shape import NetworkShape
 from trainer.data.signatures import Corpus, Runs
+from trainer.labellers import Mixture
 from trainer.labelling.heuristic import mine_evidence
-from trainer.labelling.source_prior import carried_over, event_alarm
+from trainer.labelling.source_prior import event_prior, source_prior
 from trainer.learning.encoding import EventTable, WindowSet, logits, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaReport, MetaSettings, meta_learn
 from trainer.learning.synthetic_lines import SYSTEM, make_synthetic_lines
@@ -32,20 +33,6 @@ _RATE = 4e-3
 _POSITIVE_SHARE = 0.4
 _SYNTHETIC_WINDOWS = 6_000
 _SMOOTHING = 0.02
-
-
-def network_shape(event_dim: int, hidden: int) -> NetworkShape:
-    """Shape of the network that is trained and exported."""
-    return NetworkShape(event_dim=event_dim, hidden=hidden, attention="unbounded")
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Shares of labelled windows, synthetic windows and source windows in a batch."""
-
-    labelled: float = 0.5
-    synthetic: float = 0.35
-    source: float = 0.15
 
 
 class SmallModelLearner(Protocol):
@@ -69,29 +56,31 @@ class SmallModelLearner(Protocol):
 
 
 class Learner:
-    """Trains one small model for a target.
+    """Trains one small model for a target; `changed_by` names the methods after which its snapshot differs.
 
     Args:
         source: labelled corpus.
         target: unlabelled corpus; all methods address its signatures by index.
         embedder: makes event vectors.
-        hidden: width of the GRU.
+        shape: of the small model.
         seed: of initial weights, batches and synthetic windows.
         threads: of torch.
     """
 
+    changed_by = frozenset({"meta_learn", "fine_tune", "restore"})
+
     def __init__(
-        self, source: Corpus, target: Corpus, embedder: Embedder, hidden: int, seed: int, threads: int
+        self, source: Corpus, target: Corpus, embedder: Embedder, shape: NetworkShape, seed: int, threads: int
     ) -> None:
         torch.set_num_threads(threads)
         self._seed = seed
         self._calls = 0
         self._source = source_windows(source)
         self._target = tuple(namespaced(target.system, signature.runs) for signature in target.signatures)
-        alarm = carried_over(embedder, source, target.texts)
+        prior = source_prior(embedder, source, target.texts)
         rng = np.random.default_rng([seed, 1])
-        evidence = mine_evidence(target, alarm)
-        lines = make_synthetic_lines(target.texts, evidence.line_odds(), source.texts, event_alarm(source), rng)
+        evidence = mine_evidence(target, prior)
+        lines = make_synthetic_lines(target.texts, evidence.line_odds(), source.texts, event_prior(source), rng)
         self.events = EventTable(embedder)
         for system, texts in ((source.system, source.texts), (target.system, target.texts), (SYSTEM, lines.texts)):
             self.events.add(system, texts)
@@ -102,7 +91,7 @@ class Learner:
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = SmallModel(network_shape(embedder.dim, hidden))
+            self.model = SmallModel(shape)
 
     def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
         """SM(0): adversarial meta-learning on the source and the target's general signatures (indices)."""
@@ -151,10 +140,18 @@ class Learner:
         """A copy of the model's weights."""
         return {name: tensor.detach().numpy().copy() for name, tensor in self.model.state_dict().items()}
 
-    def restore(self, state: Mapping[str, Floats32], calls: int | None = None) -> None:
-        """Return to weights of `state`; `calls` is the number of fine-tunings of the learner that they come from."""
-        self._calls = self._calls if calls is None else calls
+    def restore(self, state: State) -> None:
+        """Return to weights of `state`."""
         self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+
+    def snapshot(self) -> tuple[State, int]:
+        """Weights and number of fine-tunings, for a learner that replaces this one."""
+        return self.state(), self._calls
+
+    def resume(self, snapshot: tuple[State, int]) -> None:
+        """Continue where the learner of a snapshot was."""
+        state, self._calls = snapshot
+        self.restore(state)
 
     def _learn(self, windows: list[Runs], targets: Floats, optimizer: torch.optim.Optimizer) -> float:
         rows, runs, lengths = self.events.batch([window[-_LONGEST:] for window in windows])

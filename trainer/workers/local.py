@@ -1,175 +1,145 @@
-"""Who does the work of a run: the similarity worker, the learner and the labellers, here in this process.
+"""The workers of a run: one for similarity and retrieval, one learner, and labellers. Here all in this process.
 
-`actors.RayCrew` gives the same work to Ray actors. The recipe knows this protocol alone.
+`ray_actors.ray_workers` puts the same roles behind Ray actors.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from detector.model.embedding import Embedder
-from trainer.data.signatures import Corpus, Runs
-from trainer.labelling.base import Answer, Labeller, Question, SystemCard
-from trainer.labelling.retrieval import Knowledge, Match, RetrievalVectors
-from trainer.learning.meta_learning import MetaReport, MetaSettings
+from trainer.context import TrainingContext
+from trainer.data.signatures import Runs
+from trainer.errors import LabellerError
+from trainer.labelling.base import Answer, AnswersQuestions, Labeller, Question
+from trainer.labelling.retrieval import Match, Retrieval, RetrievalVectors
 from trainer.learning.routing import EventSimilarity, Routing, event_similarities, route
-from trainer.learning.training import Learner, Mixture
-
-Floats = npt.NDArray[np.float64]
-State = Mapping[str, npt.NDArray[np.float32]]
+from trainer.learning.training import Learner
 
 BATCH_QUESTIONS = 64
-"""Most questions that a labeller is given at once: answers are kept batch by batch, so a run that is killed loses no
-more paid ones than these a worker. A labeller that makes more calls at once than this does not come to do so."""
+"""Most questions of one batch. Answers are written to the ledger batch by batch, so a run that is killed loses at most
+one batch of paid answers per labeller. It also bounds the calls that a labeller makes at once."""
+_LEAST_BATCH_QUESTIONS = 16
+_BATCHES_PER_LABELLER = 4
+
+Snapshot = dict[str, Runs]
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What a crew works on.
+class Similarity:
+    """Similarity of target events to the source, routing, and retrieval of answered groups."""
 
-    Attributes:
-        make_labeller: builds a labeller where it works; called once a worker with the number of workers.
-        milvus: Milvus Lite's path or a server's address, None for exact search.
-        threads: of torch.
-    """
+    changed_by = frozenset({"add"})
 
-    source: Corpus
-    target: Corpus
-    embedder: Embedder
-    hidden: int
-    seed: int
-    make_labeller: Callable[[int], Labeller]
-    milvus: str | None
-    labellers: int
-    threads: int = 1
-
-
-class SimilarityWorker:
-    """Similarity to the source, routing, and the knowledge base of answered signatures.
-
-    Args:
-        assignment: what to work on.
-    """
-
-    def __init__(self, assignment: Assignment) -> None:
-        self._target = assignment.target
-        source_texts = tuple(sorted(set(assignment.source.texts.values())))
-        self._similarities = event_similarities(assignment.embedder, assignment.target.texts, source_texts)
-        signatures = assignment.target.signatures
+    def __init__(self, context: TrainingContext) -> None:
+        self._target = context.target
+        source_texts = tuple(sorted(set(context.source.texts.values())))
+        self._similarities = event_similarities(context.embedder, context.target.texts, source_texts)
+        signatures = context.target.signatures
         vectors = RetrievalVectors(
-            assignment.embedder,
-            assignment.target.texts,
+            context.embedder,
+            context.target.texts,
             [signature.runs for signature in signatures],
             [float(signature.windows) for signature in signatures],
         )
-        self._knowledge = Knowledge(vectors, assignment.milvus)
+        self._added: Snapshot = {}
+        self._retrieval = Retrieval(vectors, context.milvus)
 
     def route(self) -> tuple[dict[str, EventSimilarity], Routing]:
         """Similarity of every event, and the routing of every signature."""
         return self._similarities, route(self._target, self._similarities)
 
-    def learn(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
-        """Add answered groups to the knowledge base."""
-        self._knowledge.learn(groups, windows)
+    def add(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
+        """Add answered groups, each with its representative window."""
+        self._added.update(zip(groups, windows, strict=True))
+        self._retrieval.add(groups, windows)
 
-    def neighbours(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
-        """Nearest answered groups."""
-        return self._knowledge.neighbours(groups, windows)
+    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
+        """The nearest answered groups of each window."""
+        return self._retrieval.neighbors(groups, windows)
 
-    def index_name(self) -> tuple[str, str]:
-        """Which index works, and why not Milvus if it does not."""
-        return self._knowledge.index.name, self._knowledge.degraded
+    def index_name(self) -> str:
+        """Name of the index in use."""
+        return self._retrieval.index.name
 
-    def close(self) -> None:
-        """Let the knowledge base go."""
-        self._knowledge.close()
+    def snapshot(self) -> Snapshot:
+        """Everything that was added."""
+        return self._added
 
-
-class Crew(Protocol):
-    """The workers of a run."""
-
-    def route(self) -> tuple[dict[str, EventSimilarity], Routing]:
-        """See `SimilarityWorker.route`."""
-        ...
-
-    def learn(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
-        """See `SimilarityWorker.learn`."""
-        ...
-
-    def neighbours(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
-        """See `SimilarityWorker.neighbours`."""
-        ...
-
-    def index_name(self) -> tuple[str, str]:
-        """See `SimilarityWorker.index_name`."""
-        ...
-
-    def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
-        """See `Learner.meta_learn`."""
-        ...
-
-    def logits(self) -> Floats:
-        """See `Learner.logits`."""
-        ...
-
-    def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
-        """See `Learner.fine_tune`."""
-        ...
-
-    def state(self) -> State:
-        """See `Learner.state`."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """See `Learner.restore`."""
-        ...
-
-    def label(self, questions: Sequence[Question], card: SystemCard) -> Iterator[list[Answer]]:
-        """Answers in batches, as labellers finish; every question is answered, failures as abstentions.
-
-        Raises:
-            LabellerError: a labeller is refused for good; the answers that came before it were yielded.
-        """
-        ...
+    def resume(self, snapshot: Snapshot) -> None:
+        """Add what another worker of this role held."""
+        self.add(list(snapshot), list(snapshot.values()))
 
     def close(self) -> None:
-        """Let all workers go."""
-        ...
+        """Close the index."""
+        self._retrieval.close()
 
 
-class LocalCrew:
-    """The crew in this process, one after another.
+class LabellerPool:
+    """Labels questions in batches, with as many calls at once as there are labellers.
 
     Args:
-        assignment: what to work on.
+        labellers: at least one; they can be of this process or stand for other ones.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
-        self._similarity = SimilarityWorker(assignment)
-        self._learner = Learner(
-            assignment.source,
-            assignment.target,
-            assignment.embedder,
-            assignment.hidden,
-            assignment.seed,
-            assignment.threads,
-        )
-        self._labeller = assignment.make_labeller(1)
-        self.route = self._similarity.route
-        self.learn = self._similarity.learn
-        self.neighbours = self._similarity.neighbours
-        self.index_name = self._similarity.index_name
-        self.meta_learn = self._learner.meta_learn
-        self.logits = self._learner.logits
-        self.fine_tune = self._learner.fine_tune
-        self.state = self._learner.state
-        self.restore = self._learner.restore
-        self.close = self._similarity.close
+    def __init__(self, labellers: Sequence[Labeller]) -> None:
+        self._labellers = labellers
 
-    def label(self, questions: Sequence[Question], card: SystemCard) -> Iterator[list[Answer]]:
-        """Answers in batches, in the order of the questions."""
-        for start in range(0, len(questions), BATCH_QUESTIONS):
-            yield self._labeller.label(questions[start : start + BATCH_QUESTIONS], card)
+    def label(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
+        """See `trainer.labelling.base.AnswersQuestions`."""
+        share = -(-len(questions) // (_BATCHES_PER_LABELLER * len(self._labellers)))
+        size = min(BATCH_QUESTIONS, max(_LEAST_BATCH_QUESTIONS, share))
+        batches = [questions[start : start + size] for start in range(0, len(questions), size)]
+        if len(self._labellers) == 1:  # in this thread, which Ctrl-C interrupts
+            return map(self._labellers[0].label, batches)
+        return self._label_at_once(batches)
+
+    def _label_at_once(self, batches: list[Sequence[Question]]) -> Iterator[list[Answer]]:
+        threads = ThreadPoolExecutor(len(self._labellers), thread_name_prefix="labeller")
+        idle, waiting = list(self._labellers), batches[::-1]
+        working: dict[Future[list[Answer]], Labeller] = {}
+        failure: LabellerError | None = None
+        try:
+            while waiting or working:
+                while waiting and idle:
+                    labeller = idle.pop()
+                    working[threads.submit(labeller.label, waiting.pop())] = labeller
+                for done in wait(working, return_when=FIRST_COMPLETED).done:
+                    idle.append(working.pop(done))
+                    try:
+                        yield done.result()
+                    except LabellerError as error:
+                        # Batches under way are paid for: they are waited for before the error ends the labelling.
+                        failure = failure or error
+                        waiting.clear()
+        finally:
+            # Not waited for: when this is interrupted, a call can take minutes.
+            threads.shutdown(wait=False, cancel_futures=True)
+        if failure is not None:
+            raise failure
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers of a run.
+
+    Attributes:
+        similarity: similarity, routing and retrieval.
+        learner: trains the small model.
+        labellers: answer questions.
+        close: releases all of them.
+    """
+
+    similarity: Similarity
+    learner: Learner
+    labellers: AnswersQuestions
+    close: Callable[[], None]
+
+
+def make_learner(context: TrainingContext) -> Learner:
+    """The role of the learner."""
+    return Learner(context.source, context.target, context.embedder, context.shape, context.seed, context.threads)
+
+
+def local_workers(context: TrainingContext) -> Workers:
+    """All workers in this process, with one labeller."""
+    similarity = Similarity(context)
+    return Workers(similarity, make_learner(context), LabellerPool([context.make_labeller(1)]), similarity.close)

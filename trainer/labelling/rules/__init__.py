@@ -1,1 +1,1 @@
-"""The rules by which the heuristic labeller judges windows."""
+"""The rules by which the heuristic labeller scores windows."""

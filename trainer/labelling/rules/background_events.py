@@ -1,7 +1,8 @@
-"""Which lines are tied to what a window is doing, and which are chatter that comes anywhere.
+"""Context dependence of events: which depend on what the window does, and which are background events.
 
-A symptom follows the step that failed; a heartbeat, a cache refresh or a clock correction follows whatever came before.
-The sign is how often two appearances of a line follow the same event, beside how often two lines at random do.
+A symptom follows the step that failed. A background event (a heartbeat, a cache refresh, a clock correction) follows
+whatever event comes before it. The measure is how often two occurrences of an event follow the same event, relative to
+how often two random events do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,18 +14,18 @@ from trainer.data.signatures import Runs
 
 Floats = npt.NDArray[np.float64]
 
-_TIED = 0.35
-"""Two appearances in three follow different events, and the line still counts as wholly tied to its place."""
+_DEPENDENT = 0.35
+"""Chance of following the same event from which an event counts as fully dependent on its context."""
 _FEW = 4
-"""Appearances below which nothing can be said."""
+"""Occurrences below which the dependence is unknown."""
 
 
-def tied(windows: Sequence[Runs], weights: Sequence[float], events: Sequence[str]) -> Floats:
-    """[E] 0 for chatter to 1 for lines that are tied to a place, 1 also where nothing can be said.
+def context_dependence(windows: Sequence[Runs], weights: Sequence[float], events: Sequence[str]) -> Floats:
+    """[E] from 0 for background events to 1 for events that depend on their context; 1 where it is unknown.
 
     Args:
         windows: distinct windows.
-        weights: windows of each distinct one.
+        weights: number of windows of each distinct one.
         events: the E events.
     """
     before: dict[str, dict[str, float]] = {event: {} for event in events}
@@ -37,16 +38,16 @@ def tied(windows: Sequence[Runs], weights: Sequence[float], events: Sequence[str
             anywhere[previous] = anywhere.get(previous, 0.0) + weight
             previous = event
     base = _same(anywhere)
-    if not 0.0 < base < _TIED:
+    if not 0.0 < base < _DEPENDENT:
         return np.ones(len(events))
     shares = np.array([max(_same(before[event]), base / 2.0) for event in events])
-    scale: Floats = np.log(shares / base) / np.log(_TIED / base)
+    scale: Floats = np.log(shares / base) / np.log(_DEPENDENT / base)
     few = np.array([sum(before[event].values()) < _FEW for event in events])
     return np.where(few, 1.0, np.clip(scale, 0.0, 1.0))
 
 
 def _same(counts: Mapping[str, float]) -> float:
-    """Chance that two different appearances follow the same event; unbiased for few appearances."""
+    """Chance that two different occurrences follow the same event; unbiased for few occurrences."""
     total = sum(counts.values())
     pairs = total * (total - 1.0)
     return sum(count * (count - 1.0) for count in counts.values()) / pairs if pairs > 0.0 else 0.0

@@ -1,12 +1,13 @@
-"""Rules that nearly all windows of a system keep, mined from its unlabelled windows, and who breaks them.
+"""Invariants: rules that nearly all windows of a system keep, mined from its unlabelled windows.
 
-A rule is kept if at most `MAX_BROKEN` of the windows it speaks about break it, so some anomalies inside the corpus do
-no harm. A window that breaks a rule is as surprising as the rule is seldom broken. Kinds of rule:
+A rule is mined if at most `MAX_BROKEN` of the windows it applies to break it, so that some anomalies in the corpus do
+no harm. The rarer a rule is broken, the more surprising is a window that breaks it. Kinds of rule:
 
 - `missing`: windows with A have B
 - `order`: A begins before B
-- `count`: A stands exactly c times, or as often as B, or at most c times
-- `burst`: A does not come c times in a row
+- `count`: A occurs exactly c times, or as often as B
+- `ceiling`: A occurs at most c times
+- `burst`: A occurs at most c times in a row
 """
 
 from collections.abc import Iterator
@@ -17,37 +18,37 @@ import numpy as np
 from trainer.labelling.rules.tables import ABSENT, Bools, Floats, Ints, Tables
 
 MAX_BROKEN = 0.06
-"""Share of windows that may break a rule: above it, the rule is taken for a habit rather than a law."""
+"""Largest share of windows that break a rule; above it, the rule is a habit rather than an invariant."""
 
 RARE_SHARE = 0.02
-"""Share of windows below which an event has no habits of its own."""
+"""Share of windows below which an event is too rare for limits of its own."""
 
 _DECIDED = 0.97
-"""Share of windows from which on one of two events counts as coming first."""
+"""Share of windows from which one of two events counts as the first."""
 
 _MAX_INSTEAD = 0.6
-"""Share of windows with A that may have another event in B's place."""
+"""Largest share of windows with A that have another event in place of B."""
 
 _TAIL = 0.03
-"""Share of all windows that may lie in the tail which a ceiling cuts off."""
+"""Largest share of windows in the tail that a ceiling cuts off."""
 
 _MAX_EVENTS = 96
-"""Rules between pairs are sought among this many most frequent events: 96² pairs of 20,000 windows stay seconds."""
+"""Rules between pairs are mined among this many most frequent events: 96² pairs of 20,000 windows take seconds."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule and how it fares in the corpus it was mined from.
+    """A rule and how often the corpus breaks it.
 
     Attributes:
-        kind: `missing`, `order`, `count` or `burst`.
+        kind: `missing`, `order`, `count`, `ceiling` or `burst`.
         subject: column of A.
         other: column of B, or -1.
-        instead: column of C that may stand where B does not (a renamed line, another way), or -1.
+        instead: column of C that may replace B (a renamed event, another path), or -1.
         limit: c, where the kind has one.
-        support: windows that it speaks about.
+        support: number of windows that it applies to.
         broken: share of those that break it.
-        total: windows of the corpus.
+        total: number of windows of the corpus.
     """
 
     kind: str
@@ -61,9 +62,9 @@ class Rule:
 
     @property
     def surprise(self) -> float:
-        """Nats: -ln of the share that breaks it, between that of the windows it speaks about and that of all windows.
+        """In nats: mean of -ln(share of breaking windows) among those that it applies to and among all.
 
-        A law of a small workflow is broken by a larger share of its windows than a law of all, for the same failures.
+        For the same failures, the rule of a small workflow is broken by a larger share of its windows.
         """
         breaking = self.broken * self.support + 0.5
         return float(-0.5 * np.log(breaking / (self.support + 1.0)) - 0.5 * np.log(breaking / (self.total + 1.0)))
@@ -93,7 +94,7 @@ def breaks(rule: Rule, tables: Tables) -> Bools:
 
 
 def concerns(rule: Rule, tables: Tables) -> Bools:
-    """[n] whether `rule` speaks about each window."""
+    """[n] whether `rule` applies to each window."""
     held: Bools = tables.counts[:, rule.subject] > 0
     if rule.other >= 0 and rule.kind != "missing":
         held = held & (tables.counts[:, rule.other] > 0)
@@ -101,7 +102,7 @@ def concerns(rule: Rule, tables: Tables) -> Bools:
 
 
 def excess(rule: Rule, tables: Tables) -> Floats:
-    """[n] 0 to 1, how far a window oversteps: just over a ceiling says little, half as much again says all."""
+    """[n] 0 to 1, how far a window exceeds a ceiling: near 0 just above it, 1 from half as much again."""
     if rule.kind not in ("ceiling", "burst"):
         return np.ones(len(tables.weights))
     column = (tables.counts if rule.kind == "ceiling" else tables.longest)[:, rule.subject]
@@ -110,7 +111,7 @@ def excess(rule: Rule, tables: Tables) -> Floats:
 
 
 def mine(tables: Tables, weights: Floats) -> list[Rule]:
-    """All rules of the corpus, windows weighted by `weights` (a window believed anomalous weighs less)."""
+    """All rules of the corpus, windows weighted by `weights` (a window that seems anomalous weighs less)."""
     total = float(weights.sum())
     least = max(12.0, 0.005 * total)
     support = weights @ tables.present
@@ -139,7 +140,7 @@ def _implications(tables: Tables, weights: Floats, frequent: list[int]) -> Itera
 
 
 def _instead(present: Floats, weights: Floats, a: int, b: int) -> tuple[int, float] | None:
-    """The event that stands for B in nearly all windows with A that lack B and in few that have it; what is left."""
+    """The event in nearly all windows with A that lack B and in few that have it, and the share that lacks both."""
     here = present[:, a] > 0.0
     with_b = here & (present[:, b] > 0.0)
     without = here & (present[:, b] == 0.0)
@@ -174,9 +175,9 @@ def _orders(tables: Tables, weights: Floats, frequent: list[int], least: float) 
 
 
 def _placed(support: Floats, before: Floats, least: float) -> Bools:
-    """Whether each event has a place in the order, rather than coming anywhere.
+    """Whether each event has a place in the order.
 
-    A line that comes anywhere stands after the first steps nearly always, too, by mere chance.
+    An event without one comes after the first steps nearly always, too, by chance.
     """
     enough = support >= least
     np.fill_diagonal(enough, val=False)
@@ -211,9 +212,9 @@ def _counts(tables: Tables, weights: Floats, frequent: list[int], least: float) 
 
 
 def _ceilings(tables: Tables, weights: Floats) -> Iterator[Rule]:
-    """At most so many lines of an event in a window, and in a row.
+    """Limits of an event's lines per window and in a row.
 
-    All windows that break such a rule count against each of them: where bursts are the system's habit, none surprises.
+    A window that breaks one such rule counts for all of them: in a system with many bursts, none is surprising.
     """
     total = float(weights.sum())
     limits = [
@@ -238,7 +239,7 @@ def _ceilings(tables: Tables, weights: Floats) -> Iterator[Rule]:
 
 
 def _ceiling(column: Ints, weights: Floats, total: float) -> int:
-    """A bound on the tail of an event's counts; the seldomer the event, the larger a part of it may be anomalous."""
+    """A bound on the tail of an event's counts; the rarer the event, the larger the share that may be anomalous."""
     rows = column > 0
     share = float(weights[rows].sum()) / total
     if share <= 0.0:
@@ -247,7 +248,7 @@ def _ceiling(column: Ints, weights: Floats, total: float) -> int:
 
 
 def _habit(tables: Tables, weights: Floats, total: float) -> Ints:
-    """[E] bound that the usual events give the rare ones, which have no habits of their own."""
+    """[E] limits of rare events, taken from the frequent ones."""
     share = weights @ tables.present / total
     usual = np.flatnonzero(share >= RARE_SHARE)
     bound = np.full(len(share), np.iinfo(np.int64).max)
@@ -259,7 +260,7 @@ def _habit(tables: Tables, weights: Floats, total: float) -> Ints:
 
 
 def _tail_bound(values: Floats, weights: Floats, quantile: float) -> int:
-    """Far beyond the quantile, and six deviations of the body beyond its mean (a thousandth of a geometric law)."""
+    """Far beyond the quantile, and six deviations beyond the mean of the body (a thousandth of a geometric law)."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     cumulative = np.cumsum(weights[order]) / weights.sum()

@@ -1,6 +1,6 @@
-"""How alarming the words of a log line are, before anything is known about the system that wrote it.
+"""Severity of the words of a log line, independent of the system that wrote it.
 
-The scale is -0.3 (says that something went well again) to 1.0 (says that something broke). Words are matched by stem,
+The scale is -0.3 (something recovered) to 1.0 (something broke). Words are matched by stem,
 so `failed`, `failure` and `failing` weigh the same; a negation just before a word, or a word of recovery anywhere,
 takes most of its weight away, since `0 errors`, `retry succeeded` and `error corrected` are routine.
 """
@@ -39,7 +39,7 @@ _EXACT = frozenset(
     {"err", "ok", "bad", "late", "wait", "lost", "loss", "dead", "died", "oom", "jam", "hung", "hang", "never"}
 )
 _NUMBER = "<num>"
-_COUNTER = 0.15  # `<NUM> alignment exceptions` is a statistic, whose number was cut out
+_COUNTER = 0.15  # `<NUM> alignment exceptions` is a statistic, whose number was masked
 _WORD = re.compile(r"<[a-z]+>|\d+|[a-z]+")
 _COUNT_FIRST = re.compile(r"\s*(?:<NUM>|<\*>|\d)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -97,9 +97,9 @@ ALARMING_PHRASES = (
     "no space left", "mismatch", "expired", "disconnected", "deadlock", "gave up", "violation", "stuck", "dropped",
     "unavailable", "out of memory", "exceeded", "damaged", "inconsistent", "rolled back", "abandoned", "overflow",
 )  # fmt: skip
-"""Wordings of failures, to make up lines that no corpus holds."""
+"""Wordings of failures, for synthetic lines."""
 REASSURING_PHRASES = (
     "retry succeeded", "corrected", "recovered", "0 errors", "without errors", "passed", "restored", "no failures",
     "resolved", "using default", "ignored", "0 failed", "completed ok", "cleared",
 )  # fmt: skip
-"""Wordings that take the alarm out of a line."""
+"""Wordings that make an alarming line harmless, for synthetic lines."""

@@ -24,7 +24,7 @@ class Tables:
         counts: [n, E] lines of each event.
         first, last: [n, E] run index of the first and last appearance; `ABSENT` and -1 where there is none.
         longest: [n, E] longest run of each event.
-        weights: [n] windows of each distinct one.
+        weights: [n] number of windows of each distinct one.
     """
 
     events: tuple[str, ...]
@@ -36,7 +36,7 @@ class Tables:
 
     @property
     def present(self) -> Bools:
-        """[n, E] whether the event stands in the window."""
+        """[n, E] whether the window holds the event."""
         return self.counts > 0
 
     def share(self, weights: Floats | None = None) -> Floats:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from detector.model.embedding import Embedder, Idf
-from tests.trainer.miniature import TEXTS, runs_of
-from trainer.labelling.retrieval import ExactIndex, Knowledge, MilvusIndex, RetrievalVectors
+from trainer.labelling.retrieval import ExactIndex, MilvusIndex, Retrieval, RetrievalVectors
+from trainer.testing import TEXTS, runs_of
 
 WINDOWS = [runs_of(events) for events in (["recv", "check"], ["recv", "check", "pack"], ["gone"], ["ship", "close"])]
 GROUPS = ["a", "b", "c", "d"]
@@ -18,9 +18,9 @@ def vectors():
 
 
 def _filled(vectors, uri):
-    knowledge = Knowledge(vectors, uri)
-    knowledge.learn(GROUPS, WINDOWS)
-    return knowledge
+    retrieval = Retrieval(vectors, uri)
+    retrieval.add(GROUPS, WINDOWS)
+    return retrieval
 
 
 def test_vectors_are_units_that_see_counts_and_rarity(vectors):
@@ -34,8 +34,8 @@ def test_vectors_are_units_that_see_counts_and_rarity(vectors):
 
 
 def test_a_group_is_not_its_own_neighbour(vectors):
-    """Neighbours come nearest first, at most three, and never the group that asks."""
-    found = _filled(vectors, None).neighbours(["a"], [WINDOWS[0]])[0]
+    """Neighbors come nearest first, at most three, and never the group that asks."""
+    found = _filled(vectors, None).neighbors(["a"], [WINDOWS[0]])[0]
     assert found[0].group == "b"
     assert "a" not in {match.group for match in found}
     assert len(found) == 3
@@ -45,11 +45,11 @@ def test_a_group_is_not_its_own_neighbour(vectors):
 def test_milvus_finds_what_exact_search_finds(vectors, tmp_path):
     """Milvus Lite gives the same groups and cosines as the search in memory, also after a repeated insert."""
     exact = _filled(vectors, None)
-    milvus = _filled(vectors, str(tmp_path / "knowledge.db"))
+    milvus = _filled(vectors, str(tmp_path / "vectors.db"))
     try:
         assert milvus.index.name == "milvus", milvus.degraded
-        milvus.learn(GROUPS, WINDOWS)
-        for one, other in zip(exact.neighbours(GROUPS, WINDOWS), milvus.neighbours(GROUPS, WINDOWS), strict=True):
+        milvus.add(GROUPS, WINDOWS)
+        for one, other in zip(exact.neighbors(GROUPS, WINDOWS), milvus.neighbors(GROUPS, WINDOWS), strict=True):
             assert {match.group for match in one} == {match.group for match in other}
             assert [m.similarity for m in one] == pytest.approx([m.similarity for m in other], abs=1e-4)
     finally:
@@ -59,20 +59,20 @@ def test_milvus_finds_what_exact_search_finds(vectors, tmp_path):
 def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors, tmp_path):
     """A path that cannot be a database degrades by name, and answers are those of the exact search."""
     (tmp_path / "file").write_text("not a folder")
-    knowledge = _filled(vectors, str(tmp_path / "file" / "knowledge.db"))
-    assert knowledge.index.name == "exact"
-    assert knowledge.degraded
-    assert knowledge.neighbours(["a"], [WINDOWS[0]])[0][0].group == "b"
+    retrieval = _filled(vectors, str(tmp_path / "file" / "vectors.db"))
+    assert retrieval.index.name == "exact"
+    assert retrieval.degraded
+    assert retrieval.neighbors(["a"], [WINDOWS[0]])[0][0].group == "b"
 
 
 def test_milvus_that_fails_midway_loses_nothing(vectors, tmp_path, monkeypatch):
-    """When the index breaks after answers were learned, the search in memory knows them all."""
-    knowledge = _filled(vectors, str(tmp_path / "knowledge.db"))
+    """When the index breaks after answers were added, the search in memory has all of them."""
+    retrieval = _filled(vectors, str(tmp_path / "vectors.db"))
 
     def broken(*_arguments):
         raise RuntimeError("gone")
 
     monkeypatch.setattr(MilvusIndex, "search", broken)
-    found = knowledge.neighbours(["a"], [WINDOWS[0]])[0]
-    assert isinstance(knowledge.index, ExactIndex)
+    found = retrieval.neighbors(["a"], [WINDOWS[0]])[0]
+    assert isinstance(retrieval.index, ExactIndex)
     assert {match.group for match in found} == {"b", "c", "d"}

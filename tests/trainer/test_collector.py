@@ -1,0 +1,92 @@
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from trainer.data.signatures import LabelGroup, Runs
+from trainer.labelling.base import Answer, Question
+from trainer.labelling.collector import AnswerCollector
+from trainer.labelling.grouping import label_groups
+from trainer.labelling.ledger import LabelLedger
+from trainer.labelling.retrieval import Match
+from trainer.progress import Progress
+from trainer.testing import FakeLabeller, corpus, history
+
+TARGET = corpus(history()[0])
+
+
+class NothingNear:
+    """Retrieval without neighbors."""
+
+    def add(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
+        pass
+
+    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
+        return [[] for _ in groups]
+
+
+class OneByOne(FakeLabeller):
+    """Answers each question in a batch of its own; a prompt shows one window, `exact` or as a set of events."""
+
+    def __init__(self, exact: bool = True) -> None:
+        super().__init__()
+        self.exact = exact
+
+    def prompt_hash(self, question: Question) -> str:
+        asked = question.runs[0] if self.exact else sorted({event for event, _ in question.runs[0]})
+        return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+    def batches(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
+        return (self.label([question]) for question in questions)
+
+
+class Pool:
+    """The labeller behind the interface of a pool."""
+
+    def __init__(self, labeller: OneByOne) -> None:
+        self.label = labeller.batches
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[LabelLedger]:
+    """An empty ledger."""
+    with LabelLedger(tmp_path / "labels.jsonl") as ledger:
+        yield ledger
+
+
+def _collector(groups: Sequence[LabelGroup], ledger: LabelLedger, labeller: OneByOne) -> AnswerCollector:
+    return AnswerCollector(TARGET, groups, NothingNear(), Pool(labeller), ledger, labeller)
+
+
+def test_answers_of_a_run_with_another_budget_count_for_the_groups_of_this_one(ledger: LabelLedger) -> None:
+    """Group ids change with the budget's view; an answer in the ledger belongs to the group that asks now."""
+    fine = label_groups(TARGET, len(TARGET.signatures))
+    _collector(fine, ledger, OneByOne()).ask(fine, 0, Progress())
+    coarse = label_groups(TARGET, len(TARGET.signatures) // 2)
+    assert {group.id for group in coarse}.isdisjoint(group.id for group in fine)
+
+    labeller = OneByOne()
+    collector = _collector(coarse, ledger, labeller)
+    answers = collector.ask(coarse, 0, Progress())
+    assert labeller.asked == []
+    assert collector.remembered == len(coarse)
+    assert [answer.group for answer in answers] == [group.id for group in coarse]
+    assert set(collector.answers) == {group.id for group in coarse}
+
+
+def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger: LabelLedger) -> None:
+    """Prompts can be equal where windows are not; the next run gets the same answer for each group."""
+    labeller = OneByOne(exact=False)
+    groups = label_groups(TARGET, len(TARGET.signatures))
+    collector = _collector(groups, ledger, labeller)
+    answers = collector.ask(groups, 0, Progress())
+    assert len(labeller.asked) == collector.asked == len(ledger) < len(groups)
+    assert collector.asked + collector.remembered == len(groups)
+    assert [answer.group for answer in answers] == [group.id for group in groups]
+    assert all(answer.label != "abstain" for answer in answers)
+
+    labeller = OneByOne(exact=False)
+    again = _collector(groups, ledger, labeller)
+    assert again.ask(groups, 0, Progress()) == answers
+    assert labeller.asked == []

@@ -1,0 +1,42 @@
+"""The inputs of a training run, after both systems were read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detector.model.embedding import Embedder
+from detector.model.shape import NetworkShape
+from detector.parsing.templates import Template
+from detector.system import SystemSpec
+from trainer.data.signatures import Corpus
+from trainer.labelling.base import MakeLabeller
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """What every worker of a run gets.
+
+    Attributes:
+        spec: of the target.
+        templates: frozen templates of the target.
+        source: labelled corpus.
+        target: unlabelled corpus.
+        embedder: makes event vectors.
+        shape: of the small model.
+        seed: of everything random.
+        make_labeller: builds a labeller in the process that uses it.
+        labellers: number of labellers.
+        milvus: path of Milvus Lite or address of a server, None for exact search.
+        threads: of torch.
+    """
+
+    spec: SystemSpec
+    templates: Sequence[Template]
+    source: Corpus
+    target: Corpus
+    embedder: Embedder
+    shape: NetworkShape
+    seed: int
+    make_labeller: MakeLabeller
+    labellers: int = 1
+    milvus: str | None = None
+    threads: int = 1

@@ -1,0 +1,52 @@
+"""Templates that agents have learned since the last training, from the compacted templates topic."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from broker.errors import BrokerError
+from broker.topic_reader import read_topic
+from detector.parsing.templates import template_id
+from schemas.codec import decode
+from schemas.errors import RecordError
+from schemas.template_record import TemplateRecord
+from trainer.settings import TrainerSettings
+
+MAX_TEMPLATES = 4_096
+"""As many as an agent learns per system."""
+
+
+def read_learned_templates(settings: TrainerSettings) -> tuple[str, ...]:
+    """Texts of the target's learned templates; none for a target that is a file, or where the topic is absent."""
+    if settings.target.topic is None:
+        return ()
+    log = structlog.get_logger(__name__)
+    newest: dict[bytes, bytes | None] = {}
+    try:
+        for message in read_topic(settings.kafka, settings.topics.templates):
+            newest[message.key() or b""] = message.value()
+    except BrokerError as error:
+        log.info("templates.not_read", topic=settings.topics.templates, reason=str(error))
+        return ()
+    records = []
+    for value in newest.values():
+        try:
+            records += [] if value is None else [_checked(decode(value, TemplateRecord))]
+        except RecordError as error:
+            log.warning("templates.record_skipped", topic=settings.topics.templates, error=str(error)[:200])
+    return standing_templates(records, settings.target.spec.name)
+
+
+def standing_templates(records: Iterable[TemplateRecord], system: str, limit: int = MAX_TEMPLATES) -> tuple[str, ...]:
+    """Texts of the templates of a system that no other one replaces, sorted; beyond `limit` the newest."""
+    found = [record for record in records if record.system == system]
+    replaced = {record.replaces for record in found if record.replaces != record.id}
+    standing = {record.text: record.first_seen_ms for record in found if record.id not in replaced}
+    newest = sorted(standing, key=lambda text: (-standing[text], text))[:limit]
+    return tuple(sorted(newest))
+
+
+def _checked(record: TemplateRecord) -> TemplateRecord:
+    if not record.text.split() or record.id != template_id(record.text):
+        raise RecordError(f"id must be the hash of a text, got {record.id!r}")
+    return record
