@@ -2,7 +2,6 @@
 
 DetectorError
 ├── DecodeError         a message holds no readable line (goes to the dead letters)
-├── SpecError           a system's settings contradict themselves
 ├── ArtifactError       a model artifact is refused: cut short, altered, of the wrong shape, not finite
 │   └── SpecMismatch    the artifact was trained for other windows, masks or layout than the agent runs
 ├── StoreError          the artifact store does not answer, or lacks what a pointer names
@@ -25,10 +24,6 @@ class DecodeError(DetectorError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class SpecError(DetectorError, ValueError):
-    """A system's settings contradict themselves or hold a pattern that does not compile."""
 
 
 class ArtifactError(DetectorError):

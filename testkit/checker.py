@@ -17,10 +17,10 @@ from schemas.closed_window import ClosedWindow
 from testkit.reference_windows import ReferenceWindow, Rule, TopicLine, reference_windows
 
 SHOWN = 3
-Line = tuple[int, str, int]
-"""Partition, key and offset: a line as one window holds it."""
-WindowPlace = tuple[int, str, int]
-"""Partition, key and first offset of a window."""
+LinePlace = tuple[int, int]
+"""Offset of the record, and index of the line within it."""
+Line = tuple[int, str, LinePlace]
+"""Partition, key and place: a line as one window holds it. A window is named by its first line."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class OpenLines:
 
     partition: int
     key: str
-    offsets: tuple[int, ...]
+    places: tuple[LinePlace, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Evidence:
         raw: every line of the raw topic.
         windows: every record of the windows topic, repeated ones included.
         alerts: id of every record of the alerts topic, repeated ones included.
-        late: partition, key and offset of the late lines.
+        late: the late lines.
         dead: partition and offset of the dead letters.
         open: open windows of the named snapshots.
         committed, ends: position and end of each raw partition.
@@ -68,8 +68,8 @@ class Audit:
         contradictory: windows whose repeated records do not hold the same lines.
     """
 
-    lost: list[WindowPlace]
-    partial: list[WindowPlace]
+    lost: list[Line]
+    partial: list[Line]
     repeated: int
     contradictory: int
 
@@ -91,8 +91,8 @@ class Verdict:
 
     unaccounted: list[Line] = field(default_factory=list)
     doubled: list[Line] = field(default_factory=list)
-    lost: list[WindowPlace] = field(default_factory=list)
-    partial: list[WindowPlace] = field(default_factory=list)
+    lost: list[Line] = field(default_factory=list)
+    partial: list[Line] = field(default_factory=list)
     contradictory: list[str] = field(default_factory=list)
     behind: list[int] = field(default_factory=list)
     missing_alerts: list[str] = field(default_factory=list)
@@ -116,13 +116,13 @@ def check(evidence: Evidence, rule: Rule) -> Verdict:
     """Compare everything that the topics hold with what must be there, after input has stopped."""
     readable = (record for record in evidence.raw if (record.partition, record.offset) not in evidence.dead)
     reference = reference_windows(readable, rule)
-    still_open = {(one.partition, one.key, one.offsets) for one in evidence.open}
-    closed = [window for window in reference if (window.partition, window.key, window.offsets) not in still_open]
+    still_open = {(one.partition, one.key, one.places) for one in evidence.open}
+    closed = [window for window in reference if (window.partition, window.key, window.places) not in still_open]
     found = audit(evidence.windows, closed)
     unaccounted, doubled = _lines(evidence, rule)
     contents: dict[str, set[tuple[object, ...]]] = {}
     for window in evidence.windows:
-        members = (window.partition, window.key, window.offsets, window.event_hash)
+        members = (window.partition, window.key, places_of(window), window.event_hash)
         contents.setdefault(window.id, set()).add(members)
     anomalous = {window.id for window in evidence.windows if window.anomalous}
     alerts = set(evidence.alerts)
@@ -142,32 +142,33 @@ def check(evidence: Evidence, rule: Rule) -> Verdict:
 
 
 def audit(windows: Sequence[ClosedWindow], reference: Iterable[ReferenceWindow]) -> Audit:
-    """Compare by key, partition and offsets; ids of the program under test are not trusted here."""
-    expected = {(one.partition, one.key, one.offsets[0]): one.offsets for one in reference}
-    seen: dict[WindowPlace, set[tuple[int, ...]]] = {}
+    """Compare by partition, key and places; ids of the program under test are not trusted here."""
+    expected = {(one.partition, one.key, one.places[0]): one.places for one in reference}
+    seen: dict[Line, set[tuple[LinePlace, ...]]] = {}
     for window in windows:
-        place = (window.partition, window.key, window.offsets[0])
-        seen.setdefault(place, set()).add(window.offsets)
+        places = places_of(window)
+        seen.setdefault((window.partition, window.key, places[0]), set()).add(places)
     return Audit(
         lost=sorted(expected.keys() - seen.keys()),
-        partial=sorted(place for place, found in seen.items() if found != {expected.get(place)}),
+        partial=sorted(first for first, found in seen.items() if found != {expected.get(first)}),
         repeated=len(windows) - len(seen),
         contradictory=sum(len(found) > 1 for found in seen.values()),
     )
 
 
+def places_of(window: ClosedWindow) -> tuple[LinePlace, ...]:
+    """Place of each line of a window's record."""
+    return tuple(zip(window.offsets, window.indexes or (0,) * len(window.offsets), strict=True))
+
+
 def _lines(evidence: Evidence, rule: Rule) -> tuple[list[Line], list[Line]]:
     """Lines that are nowhere, and lines that are in two closed windows of one key."""
-    places = {
-        (window.partition, window.key, window.offsets, offset)
-        for window in evidence.windows
-        for offset in set(window.offsets)
-    }
-    # Repeated records of one window hold the same offsets; other offsets are another window.
-    closed = Counter((partition, key, offset) for partition, key, _, offset in places)
-    open_lines = {(one.partition, one.key, offset) for one in evidence.open for offset in one.offsets}
+    # Repeated records of one window hold the same places; other places are another window.
+    distinct = {(window.partition, window.key, places_of(window)) for window in evidence.windows}
+    closed = Counter((partition, key, place) for partition, key, places in distinct for place in set(places))
+    open_lines = {(one.partition, one.key, place) for one in evidence.open for place in one.places}
     named = {
-        (record.partition, key, record.offset)
+        (record.partition, key, (record.offset, record.index))
         for record in evidence.raw
         if record.offset < evidence.committed.get(record.partition, 0)
         and (record.partition, record.offset) not in evidence.dead

@@ -1,5 +1,6 @@
 """Reads what the checker judges from topics and committed positions."""
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -44,7 +45,7 @@ def read_evidence(kafka: Kafka, topics: Topics, raw: str, group: str) -> Evidenc
         alerts=[decode(message.value() or b"", Alert).id for message in kafka.read(topics.alerts)],
         committed={partition: max(0, one.offset) for partition, one in committed.items()},
         ends=kafka.ends(raw),
-        late=frozenset((line.partition, line.key, line.offset) for line in late if line.topic == raw),
+        late=frozenset((line.partition, line.key, (line.offset, line.index)) for line in late if line.topic == raw),
         dead=frozenset((letter.partition, letter.offset) for letter in letters if letter.topic == raw),
         open=[one for partition, named in committed.items() for one in _open(kafka, topics, partition, named)],
     )
@@ -65,21 +66,35 @@ def _open(kafka: Kafka, topics: Topics, partition: int, named: Committed) -> Ite
         except RecordError as error:
             raise TestkitError(f"snapshot of partition {partition} must be whole, got {error}") from error
         if blob is not None:
-            yield from _windows(partition, msgspec.msgpack.decode(zlib.decompress(blob)))
+            yield from _windows(partition, zlib.decompress(blob))
             return
     raise TestkitError(f"snapshot {named.metadata} of partition {partition} must be on {topics.state}, got none")
 
 
-def _windows(partition: int, body: Any) -> Iterator[OpenLines]:
-    """The window states in a snapshot, wherever its frame holds them."""
-    if isinstance(body, bytes) and body.startswith(_WINDOWS_MAGIC):
-        state = window_state.read(body)
-        for window in window_state.unpack(state.events, state.open):
-            yield OpenLines(partition, window.key, tuple(window.offsets))
-        for closed in state.closed:
-            yield OpenLines(partition, closed.key, closed.offsets)
-    elif isinstance(body, list | tuple):
-        for part in body:
-            yield from _windows(partition, part)
-    elif isinstance(body, dict):
-        yield from _windows(partition, list(body.values()))
+def _window_states(part: Any) -> Iterator[bytes]:
+    """The window states in a snapshot, in whatever envelopes they are."""
+    if isinstance(part, bytes) and part.startswith(_WINDOWS_MAGIC):
+        yield part
+    elif isinstance(part, bytes):
+        with contextlib.suppress(msgspec.DecodeError):
+            yield from _window_states(msgspec.msgpack.decode(part))
+    elif isinstance(part, list):
+        for one in part:
+            yield from _window_states(one)
+
+
+def _windows(partition: int, snapshot: bytes) -> Iterator[OpenLines]:
+    """Open windows of a snapshot, and closed ones that it has not sent yet.
+
+    Raises:
+        TestkitError: the snapshot holds no window state.
+    """
+    states = [window_state.read(part) for part in _window_states(snapshot)]
+    if not states:
+        raise TestkitError(f"snapshot of partition {partition} must hold a window state, got none")
+    for state in states:
+        windows: list[window_state.OpenWindow | window_state.Window] = [*state.closed]
+        windows += window_state.unpack(state.events, state.open)
+        for window in windows:
+            indexes = window.indexes or (0,) * len(window.offsets)
+            yield OpenLines(partition, window.key, tuple(zip(window.offsets, indexes, strict=True)))

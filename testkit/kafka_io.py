@@ -39,6 +39,7 @@ class Row(NamedTuple):
     value: bytes | None
     time_ms: int = 0
     key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class Committed(NamedTuple):
@@ -91,7 +92,13 @@ class Kafka:
             while True:
                 try:
                     producer.produce(
-                        topic, row.value, row.key, partition=row.partition, timestamp=row.time_ms, on_delivery=delivered
+                        topic,
+                        row.value,
+                        row.key,
+                        partition=row.partition,
+                        timestamp=row.time_ms,
+                        headers=list(row.headers),
+                        on_delivery=delivered,
                     )
                     break
                 except BufferError:
@@ -151,9 +158,11 @@ class Kafka:
                 found = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001
             finally:
                 await consumer.stop()
-            none = Committed(-1, "")
+            # The embedded broker keeps the end mark of librdkafka's string.
             return {
-                place.partition: Committed(found[place].offset, found[place].metadata) if place in found else none
+                place.partition: Committed(found[place].offset, found[place].metadata.rstrip("\0"))
+                if place in found
+                else Committed(-1, "")
                 for place in places
             }
 

@@ -212,7 +212,7 @@ class ModelWatcher:
             raise ArtifactError(f"artifact must be readable, got {type(error).__name__}: {error}") from error
         if model.name != spec.name:
             raise ArtifactError(f"model must be of system {spec.name!r}, got one of {model.name!r}")
-        if model.spec_fingerprint != spec.fingerprint():
+        if not spec.accepts(model.spec_fingerprint):
             raise SpecMismatch(
                 f"model must be trained for the settings that the agent runs ({spec.fingerprint()}), got "
                 f"{model.spec_fingerprint}: give trainer and agent the same format, layout, key, masks and window"
@@ -230,6 +230,7 @@ class ModelWatcher:
         self.observe()
 
     def _report(self, pointer: ModelPointer, result: str, message: str) -> None:
+        message = redact(message)[:MESSAGE_CHARACTERS]  # an error may quote a URL with a password
         log = self._log.info if result == "loaded" else self._log.error
         log(f"model {result}", system=pointer.system, version=pointer.version, sha256=pointer.sha256, reason=message)
         self._metrics.model_loads.labels(pointer.system, result).inc()
@@ -240,7 +241,7 @@ class ModelWatcher:
             sha256=pointer.sha256,
             worker=self._worker,
             result=result,
-            message=redact(message)[:MESSAGE_CHARACTERS],
+            message=message,
             time_ms=self._clock.wall_ms(),
         )
         self._send_status(status)

@@ -23,7 +23,7 @@ from detector.model.baseline import NoveltyBaseline
 from detector.model.scoring import run_lengths
 from detector.parsing.templates import TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
-from detector.system import SystemSpec, WindowSpec
+from detector.system import SystemSpec
 from detector.windowing.state import Late, Window
 from schemas.alert import Alert
 from schemas.dead_letter import DeadLetter
@@ -40,13 +40,6 @@ def app_version() -> str:
         return version("fusionlog")
     except PackageNotFoundError:
         return "0"
-
-
-def idle_seconds(window: WindowSpec) -> float | None:
-    """Seconds of silence after which the clock may close windows; None where only data may (`count`)."""
-    if window.kind == "session":
-        return window.idle_seconds
-    return window.size_seconds + window.lateness_seconds if window.kind == "tumbling" else None
 
 
 class SystemDetection:
@@ -152,7 +145,7 @@ class DetectionStage:
     @property
     def idle_seconds(self) -> float | None:
         """Silence after which the clock may close windows; None where only data may."""
-        return idle_seconds(self.shared.spec.window)
+        return self.shared.spec.window.quiet_seconds
 
     def process(self, records: Sequence[KafkaRecord]) -> Output:
         """Take the next records, in the order of the partition; those below the position are repeats and skipped."""
@@ -208,11 +201,11 @@ class DetectionStage:
             state = self._read_state(body, version)
         except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(f"snapshot must be one of this program, got {error}") from error
-        fingerprint = self.shared.spec.fingerprint()
-        if state.spec != fingerprint:
+        spec = self.shared.spec
+        if not spec.accepts(state.spec):
             raise SnapshotError(
-                f"snapshot must be of settings {fingerprint}, got {state.spec}: were the system's format, key, masks "
-                "or windows changed? Then set on_lost_state: restart_windows once"
+                f"snapshot must be of settings {spec.fingerprint()}, got {state.spec}: were the system's format, key, "
+                "masks or windows changed? Then set on_lost_state: restart_windows once"
             )
         self._reader = PartitionReader.restore(self.shared.reader, self.topic, self.partition, state.windows)
         self._texts = dict(state.texts)

@@ -41,6 +41,7 @@ def check_publishable(kafka: KafkaSettings, topics: Topics, store_url: str) -> N
         raise PublishError(f"models cannot be published: {error}; --no-publish --out FOLDER trains without") from error
 
 
+# Long: its arguments and two records are written out.
 def publish(
     kafka: KafkaSettings,
     topics: Topics,

@@ -2,7 +2,7 @@
 
 Nothing in it runs code when read. The id of an artifact is the hash of its manifest, and the manifest names the hash of
 each other file; the bytes that are hashed are the bytes that are loaded. Before a model may serve it re-scores its own
-golden windows.
+golden windows and parses its golden lines.
 """
 
 import math
@@ -14,9 +14,9 @@ import safetensors.numpy
 from pydantic import ValidationError
 
 from detector.artifact.folder import MAX_BYTES, read_folder, write_folder
+from detector.artifact.golden import check_lines, check_windows, golden_lines, golden_windows
 from detector.artifact.manifest import (
     FileEntry,
-    GoldenWindow,
     Lineage,
     Manifest,
     TemplateEntry,
@@ -39,7 +39,6 @@ from detector.model.detection_model import DetectionModel, TemplateInfo
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
-from detector.model.scoring import Scorer
 from detector.parsing.templates import template_id
 from detector.system import SystemSpec
 from schemas.chunks import sha256_of
@@ -58,11 +57,11 @@ __all__ = [
     "write_folder",
 ]
 
-_GOLDEN_TOLERANCE = 1e-4
 _MAX_HIDDEN = 4_096
 _MAX_EVENT_DIM = 16_384
 
 
+# Long: its arguments are the parts of an artifact, and the manifest is written out.
 def pack(
     *,
     spec: SystemSpec,
@@ -103,21 +102,7 @@ def pack(
     Raises:
         ArtifactError: the parts would not make an artifact that loads.
     """
-    tensors = {NETWORK_PREFIX + name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
-    word_vectors = embedder.word_vectors
-    if word_vectors is not None:
-        tensors[WORD_VECTORS] = word_vectors.rows
-    vocabulary = Vocabulary(
-        templates=tuple(_entry(info) for info in templates),
-        source_texts=tuple(source_texts),
-        idf=embedder.idf,
-        unseen_idf=embedder.unseen_idf,
-        word_vectors=word_vectors.vocabulary if word_vectors else (),
-    )
-    contents = {
-        WEIGHTS: safetensors.numpy.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}),
-        TEMPLATES: encode(vocabulary),
-    }
+    contents = _contents(templates, source_texts, embedder, network)
     manifest = Manifest(
         files={name: FileEntry(sha256_of(content), len(content)) for name, content in contents.items()},
         system=spec.name,
@@ -141,9 +126,30 @@ def pack(
         raise ArtifactError("templates must carry the id of their text, got another: make ids with template_id(text)")
     if not golden_runs:
         raise ArtifactError("golden_runs must be at least one window, got none: pass windows of the training corpus")
-    scores = Scorer(draft).score(golden_runs, {})
-    golden = tuple(GoldenWindow(tuple(runs), float(score)) for runs, score in zip(golden_runs, scores, strict=True))
-    return {MANIFEST: encode(msgspec.structs.replace(manifest, golden=golden)), **contents}
+    manifest = msgspec.structs.replace(
+        manifest, golden=golden_windows(draft, golden_runs), golden_lines=golden_lines(draft, spec)
+    )
+    return {MANIFEST: encode(manifest), **contents}
+
+
+def _contents(
+    templates: Sequence[TemplateInfo], source_texts: Sequence[str], embedder: Embedder, network: SmallModel
+) -> dict[str, bytes]:
+    tensors = {NETWORK_PREFIX + name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    word_vectors = embedder.word_vectors
+    if word_vectors is not None:
+        tensors[WORD_VECTORS] = word_vectors.rows
+    vocabulary = Vocabulary(
+        templates=tuple(_entry(info) for info in templates),
+        source_texts=tuple(source_texts),
+        idf=embedder.idf,
+        unseen_idf=embedder.unseen_idf,
+        word_vectors=word_vectors.vocabulary if word_vectors else (),
+    )
+    return {
+        WEIGHTS: safetensors.numpy.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}),
+        TEMPLATES: encode(vocabulary),
+    }
 
 
 def unpack(
@@ -172,7 +178,8 @@ def unpack(
     manifest = read_manifest(files[MANIFEST])
     _check_files(manifest, files)
     model = _assembled(manifest, files, sha256, version)
-    _check_golden(model, manifest.golden)
+    check_windows(model, manifest.golden)
+    check_lines(model, _spec(manifest), manifest.golden_lines)
     return model
 
 
@@ -227,12 +234,16 @@ def _check_numbers(manifest: Manifest) -> None:
         raise ArtifactError(f"network must be of sensible size, got hidden {shape.hidden}, event_dim {shape.event_dim}")
 
 
-def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, version: int) -> DetectionModel:
+def _spec(manifest: Manifest) -> SystemSpec:
     try:
-        spec = SystemSpec.model_validate(manifest.spec)
+        return SystemSpec.model_validate(manifest.spec)
     except ValidationError as error:
         raise ArtifactError(f"spec must be a system's settings, got: {error}") from error
-    if spec.fingerprint() != manifest.spec_fingerprint or spec.name != manifest.system:
+
+
+def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, version: int) -> DetectionModel:
+    spec = _spec(manifest)
+    if not spec.accepts(manifest.spec_fingerprint) or spec.name != manifest.system:
         raise ArtifactError("spec must have the system name and fingerprint that the manifest says: train again")
     vocabulary = read_vocabulary(files[TEMPLATES])
     tensors = read_tensors(files[WEIGHTS])
@@ -268,21 +279,3 @@ def _entry(info: TemplateInfo) -> TemplateEntry:
         source_cosine=float(info.source_cosine),
         nearest_source=info.nearest_source,
     )
-
-
-def _check_golden(model: DetectionModel, golden: Sequence[GoldenWindow]) -> None:
-    if not golden:
-        raise ArtifactError("golden windows must be at least one, got none: train again")
-    known = {info.id for info in model.templates}
-    unknown = {event_id for window in golden for event_id, _ in window.runs} - known
-    if unknown:
-        raise ArtifactError(f"golden windows must hold the model's own templates, got {min(unknown)}")
-    if not all(run > 0 for window in golden for _, run in window.runs):
-        raise ArtifactError("golden windows must have runs of at least one line")
-    scores = Scorer(model).score([window.runs for window in golden], {})
-    for index, (window, score) in enumerate(zip(golden, scores, strict=True)):
-        if not abs(window.score - score) <= _GOLDEN_TOLERANCE:
-            raise ArtifactError(
-                f"golden window {index} must score {window.score:.6f}, got {score:.6f}: this release does not compute "
-                "what the trainer computed; run agent and trainer of one release"
-            )

@@ -27,6 +27,13 @@ class GoldenWindow(msgspec.Struct, frozen=True):
     score: float
 
 
+class GoldenLine(msgspec.Struct, frozen=True):
+    """A synthetic line and the id of the template that it was parsed to when the artifact was made."""
+
+    line: str
+    template_id: str
+
+
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     """Where the model comes from.
 
@@ -57,6 +64,7 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     MAJOR: ClassVar[int] = 1
 
+    schema_version: str = "1.1"
     files: dict[str, FileEntry]
     system: str
     created_ms: int
@@ -73,6 +81,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     transfer_readiness: float | None = None
     lineage: Lineage = Lineage()
     golden: tuple[GoldenWindow, ...] = ()
+    golden_lines: tuple[GoldenLine, ...] = ()
 
 
 class TemplateEntry(msgspec.Struct, frozen=True, kw_only=True):

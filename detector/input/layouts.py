@@ -6,10 +6,11 @@ parsed, else a model would learn to read labels.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
+
+from detector.input.spec import InputSpec
 from detector.input.times import TimeReader, time_reader
-from detector.system import SystemSpec
 
 # With possessive quantifiers (++, *+) a line that does not fit is given up in linear time.
 _HDFS = re.compile(r"(?P<time>\d{6} \d{6}) \S++ \S++ \S++ ?(?P<message>.*)", re.DOTALL)
@@ -29,8 +30,7 @@ _INSTANCE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
+class ParsedLine(msgspec.Struct, frozen=True, gc=False):
     """A line taken apart.
 
     Attributes:
@@ -46,10 +46,10 @@ class Laid:
     key: str
 
 
-Layout = Callable[[str, int], Laid]
+Layout = Callable[[str, int], ParsedLine]
 
 
-def layout_of(spec: SystemSpec) -> Layout:
+def layout_of(spec: InputSpec) -> Layout:
     """The function that takes a line of a system, and its record's time stamp, apart."""
     if spec.layout == "loghub-hdfs":
         return _by_pattern(_HDFS, time_reader("%y%m%d %H%M%S"))
@@ -60,22 +60,22 @@ def layout_of(spec: SystemSpec) -> Layout:
     if spec.layout == "custom":
         assert spec.line_pattern is not None
         return _by_pattern(re.compile(spec.line_pattern), time_reader(spec.time_format))
-    return lambda line, _: Laid(line, line, None, "")
+    return lambda line, _: ParsedLine(line, line, None, "")
 
 
-def key_pattern_of(spec: SystemSpec) -> re.Pattern[str] | None:
+def key_pattern_of(spec: InputSpec) -> re.Pattern[str] | None:
     """The pattern that finds keys anywhere in a line: the system's own, else its layout's."""
     if spec.key_pattern is not None:
         return re.compile(spec.key_pattern)
     return {"loghub-hdfs": _BLOCK, "loghub-openstack": _INSTANCE}.get(spec.layout)
 
 
-def has_own_key(spec: SystemSpec) -> bool:
+def has_own_key(spec: InputSpec) -> bool:
     """Whether the layout's own key (BGL's node) counts: a key pattern of the system takes its place."""
     return spec.layout == "custom" or spec.key_pattern is None
 
 
-def names_keys(spec: SystemSpec) -> bool:
+def names_keys(spec: InputSpec) -> bool:
     """Whether anything says where a line's key stands: the settings or the layout."""
     if spec.key_field is not None or key_pattern_of(spec) is not None:
         return True
@@ -95,17 +95,17 @@ def find_keys(pattern: re.Pattern[str], text: str) -> Sequence[str]:
 def _by_pattern(pattern: re.Pattern[str], read_time: TimeReader) -> Layout:
     groups = pattern.groupindex
 
-    def lay(line: str, record_time_ms: int) -> Laid:
+    def parse(line: str, record_time_ms: int) -> ParsedLine:
         found = pattern.match(line)
         if found is None or (found["message"] is None and "label" not in groups):
-            return Laid(line, line, None, "")
+            return ParsedLine(line, line, None, "")
         time_text = found["time"] if "time" in groups else None
         start = found.end("label") if "label" in groups and found["label"] else 0
-        return Laid(
+        return ParsedLine(
             message=(found["message"] or "").strip(),
             searchable=line[start:],
             time_ms=None if time_text is None else read_time(time_text, record_time_ms),
             key=(found["key"] or "") if "key" in groups else "",
         )
 
-    return lay
+    return parse

@@ -1,27 +1,18 @@
-"""From a record's bytes to a line: text, event time, keys. Raw lines, and JSON with a message field."""
-
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+"""From a record's bytes to its lines: text, event time, keys."""
 
 import msgspec
 
 from detector.errors import DecodeError
+from detector.input.formats import FORMATS
+from detector.input.formats.base import Content
 from detector.input.layouts import find_keys, has_own_key, key_pattern_of, layout_of, names_keys
-from detector.input.times import TimeReader, number_ms, time_reader
-from detector.system import SystemSpec
+from detector.input.spec import InputSpec
 
-MAX_DEPTH = 64
 KEYS_PER_LINE = 1_024
 KEY_CHARACTERS = 256
 
-# A string never fails to match, so the scan is linear even where its end quote is missing.
-_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """A line of log.
 
     Attributes:
@@ -47,27 +38,16 @@ class LineReader:
     and counting windows take every line of a partition, under the system's name; a session without a key has no end.
     """
 
-    def __init__(self, spec: SystemSpec) -> None:
+    def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
-        self._lay = layout_of(spec)
+        self._format = FORMATS[spec.format](spec)
+        self._parse = layout_of(spec)
         self._own_key = has_own_key(spec)
         self._key_pattern = key_pattern_of(spec)
-        self._only_key = () if spec.window.kind == "session" or names_keys(spec) else (spec.name,)
-        named = spec.time_format if spec.layout != "custom" else None
-        self._read_time: TimeReader = time_reader(named)
-        self._read_any_time: TimeReader = time_reader(None)
-        self._parse_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+        self._default_keys = () if names_keys(spec) else spec.default_keys
 
-    def lines(self, value: bytes | None, record_time_ms: int) -> Sequence[Line]:
-        """The lines in a record's value.
-
-        Raises:
-            DecodeError: the value holds no readable line; `reason` says why.
-        """
-        return (self.read(value, record_time_ms),)
-
-    def read(self, value: bytes | None, record_time_ms: int) -> Line:
-        """The line in a record's value.
+    def lines(self, value: bytes | None, record_time_ms: int) -> list[Line]:
+        """The lines in a record's value, at least one.
 
         Raises:
             DecodeError: the value holds no readable line; `reason` says why.
@@ -79,90 +59,39 @@ class LineReader:
                 "oversize",
                 f"value must be at most {self._spec.max_record_bytes} bytes (max_record_bytes), got {len(value)}",
             )
-        body = value.strip()
-        if not body:
+        if not value or value.isspace():
             raise DecodeError("empty", "value must hold a line, got none or white space only")
-        if self._spec.format == "json" or (self._spec.format == "auto" and body.startswith(b"{")):
-            return self._read_json(body, record_time_ms)
-        return self._line(_text(value.rstrip(b"\r\n")), record_time_ms, None, ())
+        lines = [self._line(content, record_time_ms) for content in self._format.read(value, record_time_ms)]
+        if not lines:
+            raise DecodeError("empty", "value must hold a line, got none")
+        return lines
 
-    def _read_json(self, body: bytes, record_time_ms: int) -> Line:
-        record = self._parse(body)
-        if isinstance(record, str):  # OpenTelemetry's `raw` encoding: the record is one JSON string
-            record = {self._spec.message_fields[0]: record}
-        if not isinstance(record, dict):
-            raise DecodeError("no_message", f"value must be a JSON object, got {type(record).__name__}")
-        keys: tuple[str, ...] = ()
-        if self._spec.key_field is not None:
-            keys = tuple(_key_texts(_field(record, self._spec.key_field)))
-        return self._line(self._message(record), record_time_ms, self._record_time(record, record_time_ms), keys)
+    def read(self, value: bytes | None, record_time_ms: int) -> Line:
+        """The line in the value of a record that holds one.
 
-    def _parse(self, body: bytes) -> Any:
-        if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-            raise DecodeError("too_deep", f"JSON must be nested at most {MAX_DEPTH} deep")
-        try:
-            return self._parse_json(body)
-        except msgspec.DecodeError as error:
-            if "UTF-8" in str(error) or not _is_utf8(body):
-                raise DecodeError("undecodable", f"value must be UTF-8, got {error}") from error
-            raise DecodeError("bad_json", f"value must be JSON, got {error}") from error
-        except UnicodeDecodeError as error:
-            raise DecodeError("undecodable", f"value must be UTF-8, got {error}") from error
-        except RecursionError as error:
-            raise DecodeError("too_deep", f"JSON must be nested at most {MAX_DEPTH} deep") from error
+        Raises:
+            DecodeError: the value holds no readable line; `reason` says why.
+        """
+        [line] = self.lines(value, record_time_ms)
+        return line
 
-    def _message(self, record: dict[str, Any]) -> str:
-        found = [field for name in self._spec.message_fields if isinstance(field := _field(record, name), str)]
-        for message in found:
-            if message.strip():
-                return message.rstrip("\r\n")
-        if found:
-            raise DecodeError("empty", "message must be a line, got white space only")
-        wanted = ", ".join(self._spec.message_fields)
-        raise DecodeError("no_message", f"value must have a text in one of message_fields ({wanted}), got none")
-
-    def _record_time(self, record: dict[str, Any], record_time_ms: int) -> int | None:
-        for name in self._spec.time_fields:
-            value = _field(record, name)
-            time_ms: int | None = None
-            if isinstance(value, str):
-                time_ms = self._read_time(value, record_time_ms)
-                if time_ms is None:
-                    time_ms = self._read_any_time(value, record_time_ms)
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                time_ms = number_ms(value)
-            if time_ms is not None:
-                return time_ms
-        return None
-
-    def _line(self, line: str, record_time_ms: int, time_ms: int | None, keys: tuple[str, ...]) -> Line:
-        line, cut = _cut(line, self._spec.max_line_bytes)
-        laid = self._lay(line, record_time_ms)
-        time_ms = laid.time_ms if time_ms is None else time_ms
-        found = list(keys)
-        if laid.key and self._own_key:
-            found.append(laid.key)
+    def _line(self, content: Content, record_time_ms: int) -> Line:
+        text, cut = _cut(content.text, self._spec.max_line_bytes)
+        parsed = self._parse(text, record_time_ms)
+        time_ms = parsed.time_ms if content.time_ms is None else content.time_ms
+        found = list(content.keys)
+        if parsed.key and self._own_key:
+            found.append(parsed.key)
         if self._key_pattern is not None:
-            found.extend(find_keys(self._key_pattern, laid.searchable))
+            found.extend(find_keys(self._key_pattern, parsed.searchable))
         distinct = tuple(dict.fromkeys(key[:KEY_CHARACTERS] for key in found if key))
-        timed = time_ms is not None
-        found_keys = distinct[:KEYS_PER_LINE] or self._only_key
-        return Line(laid.message, record_time_ms if time_ms is None else time_ms, found_keys, cut, timed)
-
-
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise DecodeError("undecodable", f"value must be UTF-8, got {error}") from error
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+        return Line(
+            parsed.message,
+            record_time_ms if time_ms is None else time_ms,
+            distinct[:KEYS_PER_LINE] or self._default_keys,
+            cut,
+            timed=time_ms is not None,
+        )
 
 
 def _cut(line: str, max_bytes: int) -> tuple[str, bool]:
@@ -172,33 +101,3 @@ def _cut(line: str, max_bytes: int) -> tuple[str, bool]:
     if len(data) <= max_bytes:
         return line, False
     return data[:max_bytes].decode("utf-8", "ignore"), True
-
-
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
-    for found in _NESTING.finditer(body):
-        mark = body[found.start()]
-        if mark in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif mark in b"]}":
-            depth -= 1
-    return deepest
-
-
-def _field(record: dict[str, Any], name: str) -> Any:
-    """The value of a field: by its full name, else by descending at the dots; None where there is none."""
-    if name in record or "." not in name:
-        return record.get(name)
-    value: Any = record
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
-def _key_texts(value: Any) -> Iterator[str]:
-    for one in value if isinstance(value, list) else (value,):
-        if isinstance(one, str) or (isinstance(one, int) and not isinstance(one, bool)):
-            yield str(one)

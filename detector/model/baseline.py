@@ -137,7 +137,7 @@ class NoveltyBaseline:
         return max(novelty, unusual_length)
 
     def _length_excess(self, length: float) -> float:
-        """Score for being longer than windows are wont to be; then learn the length."""
+        """Score for being longer than the windows seen so far; then learn the length."""
         deviation = max(_LEAST_DEVIATION, sqrt(self._length_variance))
         excess = (length - self._length_mean) / (deviation * _LENGTH_DEVIATIONS)
         rate = 1 / min(self._windows + 1, _LENGTH_MEMORY)

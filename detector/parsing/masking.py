@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from sys import intern
 
+from detector.parsing.mask_rule import MaskRule
 from detector.parsing.templates import WILDCARD
-from detector.system import MaskRule
 
 MEMO_TOKENS = 65_536
 MEMO_TOKEN_CHARACTERS = 64

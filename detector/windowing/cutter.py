@@ -11,12 +11,13 @@ it was before it, then moves it, then every window that the watermark has passed
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from detector.errors import SnapshotError
-from detector.system import WindowSpec
 from detector.windowing import state as window_state
-from detector.windowing.state import Late, OpenWindow, Place, Rule, State, Window, milliseconds
+from detector.windowing.kinds.base import Decision
+from detector.windowing.spec import WindowSpec, milliseconds
+from detector.windowing.state import Late, OpenWindow, Place, State, Window
 
 __all__ = ["Late", "Window", "WindowCutter", "window_id"]
 
@@ -51,11 +52,11 @@ class WindowCutter:
         self, system: str, spec: WindowSpec, topic: str, partition: int, now_ms: Callable[[], int] = wall_clock_ms
     ) -> None:
         self._system, self._topic, self._partition = system, topic, partition
-        self._rule = Rule.of(spec)
+        self._rule = spec.rule()
+        self._kind = spec.make_kind()
         self._lateness_ms = milliseconds(spec.lateness_seconds)
         self._max_future_ms = milliseconds(spec.max_future_seconds)
         self._now_ms = now_ms
-        self._put = {"session": self._session, "tumbling": self._tumbling, "count": self._count}[spec.kind]
         self._newest_ms: int | None = None
         self._last: Place | None = None
         self._open: dict[Slot, OpenWindow] = {}
@@ -174,10 +175,10 @@ class WindowCutter:
         self._last = None if state.last_offset is None else (state.last_offset, state.last_index)
         self._newest_ms = state.newest_ms
         self._open = {(window.key, window.bucket): window for window in window_state.unpack(state.events, state.open)}
-        self._deadlines = list(self._due(self._open.items()))
+        self._deadlines = list(self._due())
         heapq.heapify(self._deadlines)
         self._remembered = dict(state.remembered)
-        self._forget_at = [(closed_ms + 2 * self._rule.idle_ms, key) for key, closed_ms in state.remembered]
+        self._forget_at = [(closed_ms + self._kind.memory_ms, key) for key, closed_ms in state.remembered]
         heapq.heapify(self._forget_at)
         self._closed, self._late = state.closed, state.late
         watermark_ms = self.watermark_ms
@@ -190,76 +191,55 @@ class WindowCutter:
             return event_time_ms, True
         return (now_ms if self._newest_ms is None else self._newest_ms), False
 
-    def _session(
+    def _put(
         self, key: str, watermark_ms: int | None, place: Place, event_time_ms: int, event_id: str, text: str
     ) -> bool:
-        slot, idle_ms = (key, 0), self._rule.idle_ms
+        """Put a line into its window; False where it is late."""
+        kind, slot = self._kind, (key, self._kind.bucket(event_time_ms))
         window = self._open.get(slot)
-        if window is not None and event_time_ms - window.max_ms > idle_ms:
-            self._close(slot, "gap")
-        elif window is None and watermark_ms is not None:
-            if event_time_ms + idle_ms < watermark_ms:
-                return False
-            closed_ms = self._remembered.get(key)
-            if closed_ms is not None and event_time_ms <= closed_ms + idle_ms:
-                return False
-        self._append(slot, place, event_time_ms, event_id, text)
-        return True
-
-    def _tumbling(
-        self, key: str, watermark_ms: int | None, place: Place, event_time_ms: int, event_id: str, text: str
-    ) -> bool:
-        bucket = event_time_ms // self._rule.size_ms
-        if watermark_ms is not None and (bucket + 1) * self._rule.size_ms <= watermark_ms:
+        decision = kind.decide(window, event_time_ms, watermark_ms, self._remembered.get(key))
+        if decision is Decision.LATE:
             return False
-        self._append((key, bucket), place, event_time_ms, event_id, text)
-        return True
-
-    def _count(self, key: str, _: int | None, place: Place, event_time_ms: int, event_id: str, text: str) -> bool:
-        self._append((key, 0), place, event_time_ms, event_id, text)
-        return True
-
-    def _append(self, slot: Slot, place: Place, event_time_ms: int, event_id: str, text: str) -> None:
-        window = self._open.get(slot)
+        if decision is Decision.NEXT:
+            self._close(slot, "gap")
+            window = None
+        begins = window is None
         if window is None:
             window = self._open[slot] = OpenWindow(*slot, event_time_ms)
-            lines = window.append(place[0], event_time_ms, event_id, text, place[1])
-            for entry in self._due([(slot, window)]):
-                heapq.heappush(self._deadlines, entry)
-        else:
-            lines = window.append(place[0], event_time_ms, event_id, text, place[1])
+        lines = window.append(place, event_time_ms, event_id, text)
+        if begins and (deadline_ms := kind.deadline_ms(window)) is not None:
+            heapq.heappush(self._deadlines, (deadline_ms, place, slot))
         if lines >= self._rule.max_lines:
             self._close(slot, "size")
+        return True
 
-    def _due(self, windows: Iterable[tuple[Slot, OpenWindow]]) -> Iterable[tuple[int, Place, Slot]]:
-        """(deadline, first line, slot) of each window: it is closed once the watermark is above the deadline."""
-        kind, idle_ms, size_ms = self._rule.kind, self._rule.idle_ms, self._rule.size_ms
-        if kind == "session":
-            return ((window.max_ms + idle_ms, window.first, slot) for slot, window in windows)
-        if kind == "tumbling":
-            return (((slot[1] + 1) * size_ms - 1, window.first, slot) for slot, window in windows)
-        return ()
+    def _due(self) -> Iterator[tuple[int, Place, Slot]]:
+        """(deadline, first line, slot) of each open window."""
+        for slot, window in self._open.items():
+            deadline_ms = self._kind.deadline_ms(window)
+            if deadline_ms is not None:
+                yield deadline_ms, window.first, slot
 
     def _close_passed(self, watermark_ms: int) -> None:
-        heap = self._deadlines
+        heap, memory_ms = self._deadlines, self._kind.memory_ms
         while heap and heap[0][0] < watermark_ms:
             deadline_ms, first, slot = heapq.heappop(heap)
             window = self._open.get(slot)
             if window is None or window.first != first:
                 continue  # closed by gap or size since
-            (entry,) = self._due([(slot, window)])
-            if entry[0] > deadline_ms:
-                heapq.heappush(heap, entry)
+            moved_ms = self._kind.deadline_ms(window)
+            if moved_ms is not None and moved_ms > deadline_ms:
+                heapq.heappush(heap, (moved_ms, first, slot))
                 continue
             self._close(slot, "watermark")
-            if self._rule.kind == "session":
+            if memory_ms:
                 self._remembered[window.key] = window.max_ms
-                heapq.heappush(self._forget_at, (window.max_ms + 2 * self._rule.idle_ms, window.key))
+                heapq.heappush(self._forget_at, (window.max_ms + memory_ms, window.key))
         forget_at = self._forget_at
         while forget_at and forget_at[0][0] < watermark_ms:
             forget_ms, key = heapq.heappop(forget_at)
-            # Beyond this point such a line is late by the watermark itself. A later closing has an entry of its own.
-            if self._remembered.get(key) == forget_ms - 2 * self._rule.idle_ms:
+            # A later closing has an entry of its own.
+            if self._remembered.get(key) == forget_ms - memory_ms:
                 del self._remembered[key]
 
     def _close(self, slot: Slot, closed_by: str) -> None:
@@ -278,12 +258,12 @@ class WindowCutter:
                 start_ms=window.min_ms,
                 end_ms=window.max_ms,
                 closed_by=closed_by,
-                truncated=closed_by == "size" and self._rule.kind == "session",
+                truncated=closed_by == "size" and self._kind.marks_truncated,
                 samples=tuple(window.samples.items()),
                 indexes=tuple(window.indexes),
             )
         )
         if len(self._deadlines) > 2 * len(self._open) + _SPARE_DEADLINES:
             # Windows that close by gap or size leave their entries behind.
-            self._deadlines[:] = self._due(self._open.items())
+            self._deadlines[:] = self._due()
             heapq.heapify(self._deadlines)

@@ -12,7 +12,6 @@ from itertools import pairwise
 import msgspec
 
 from detector.errors import SnapshotError
-from detector.system import WindowSpec
 
 SAMPLES = 8
 SAMPLE_CHARACTERS = 256
@@ -93,8 +92,9 @@ class OpenWindow:
         """Place of its first line."""
         return self.offsets[0], self.indexes[0] if self.indexes else 0
 
-    def append(self, offset: int, event_time_ms: int, event_id: str, text: str, index: int = 0) -> int:
+    def append(self, place: Place, event_time_ms: int, event_id: str, text: str) -> int:
         """Take a line; the number of lines after it."""
+        offset, index = place
         if index and not self.indexes:
             self.indexes.extend([0] * len(self.offsets))
         if index or self.indexes:
@@ -119,11 +119,6 @@ class Rule(msgspec.Struct, frozen=True, array_like=True):
     idle_ms: int
     size_ms: int
     max_lines: int
-
-    @classmethod
-    def of(cls, spec: WindowSpec) -> "Rule":
-        """The rule of a window specification."""
-        return cls(spec.kind, milliseconds(spec.idle_seconds), milliseconds(spec.size_seconds), spec.max_lines)
 
 
 class _Open(msgspec.Struct, array_like=True):
@@ -153,11 +148,6 @@ class State(msgspec.Struct, array_like=True):
     closed: list[Window]
     late: list[Late]
     last_index: int = 0
-
-
-def milliseconds(seconds: float) -> int:
-    """Whole milliseconds of a length of time, at least 1 for any above 0."""
-    return max(1, round(seconds * 1000)) if seconds > 0 else 0
 
 
 def pack(windows: Iterable[OpenWindow]) -> tuple[list[str], list[_Open]]:
@@ -208,7 +198,7 @@ def _unpacked(events: Sequence[str], one: _Open) -> OpenWindow:
     for event, offset_step, time_step, index in steps:
         offset += offset_step
         time_ms += time_step
-        window.append(offset, time_ms, events[event], "", index)
+        window.append((offset, index), time_ms, events[event], "")
     window.samples = dict(zip(window.samples, one.samples, strict=True))
     return window
 

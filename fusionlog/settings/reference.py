@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from agent.settings import AgentSettings
+from detector.settings import RowOf
 from fusionlog.render.console import emit
 from trainer.settings import TrainerSettings
 
@@ -68,7 +69,9 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
         if getattr(rule, name, None) is not None
     ]
-    return ", ".join([_type(annotation), *bounds])
+    rows = next((rule.table for rule in metadata if isinstance(rule, RowOf)), None)
+    named = _type(annotation) if rows is None else ", ".join(f"`{name}`" for name in rows)
+    return ", ".join([named, *bounds])
 
 
 _NAMES = {

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import DecodeError
-from detector.input.line_reader import MAX_DEPTH, Line, LineReader
+from detector.input.formats.json_object import MAX_DEPTH
+from detector.input.line_reader import Line, LineReader
 from detector.system import SystemSpec
 
 RECORD_MS = 1_700_000_000_123

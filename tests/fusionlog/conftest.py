@@ -1,4 +1,6 @@
-"""What several tests of the command line and the demo need."""
+"""Fixtures that several tests of the command line and the demo need."""
+
+from collections.abc import Callable
 
 import pytest
 
@@ -9,11 +11,14 @@ from schemas.alert import (
     Evidence,
     Explanation,
     ModelReference,
+    NearestSourceEvent,
     TemplateEvidence,
 )
 
+MakeAlert = Callable[..., Alert]
 
-def alert_of(sample="disk full", near=None):
+
+def alert_of(sample: str = "disk full", near: NearestSourceEvent | None = None) -> Alert:
     """An alert with one template and one sample."""
     return Alert(
         id="0" * 32,
@@ -48,12 +53,12 @@ def alert_of(sample="disk full", near=None):
 
 
 @pytest.fixture
-def make_alert():
+def make_alert() -> MakeAlert:
     """Makes alerts; see `alert_of`."""
     return alert_of
 
 
 @pytest.fixture
-def an_alert():
+def an_alert() -> Alert:
     """One alert."""
     return alert_of()

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -21,21 +22,23 @@ COMMANDS = (
 )
 
 
-def test_every_registered_command_is_tested_for_help():
+def test_every_registered_command_is_tested_for_help() -> None:
     """A new command cannot come without its line in COMMANDS."""
     registered = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     assert registered == {command[0] for command in COMMANDS}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_help_shows_an_example(command, capsys):
+def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has --help, with an example that names the command."""
     assert run([*command, "--help"]) == 0
     assert f"Example: fusionlog {' '.join(command)}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("command", [[], ["tap"], ["models"], ["topics"]], ids=" ".join)
-def test_a_group_without_a_command_prints_its_help_alone(command, capsys):
+def test_a_group_without_a_command_prints_its_help_alone(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """No name of an exception comes after the help."""
     assert run(command) == 2
     captured = capsys.readouterr()
@@ -45,7 +48,9 @@ def test_a_group_without_a_command_prints_its_help_alone(command, capsys):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_name_of_an_option_is_cut(command, capsys, monkeypatch):
+def test_no_name_of_an_option_is_cut(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Help on a terminal of 80 columns shows options as they are typed."""
     monkeypatch.setenv("COLUMNS", "80")
     assert run([*command, "--help"]) == 0
@@ -53,7 +58,7 @@ def test_no_name_of_an_option_is_cut(command, capsys, monkeypatch):
     assert not [words for words in options if "…" in "".join(words[:4])]
 
 
-def test_the_version_is_a_command_and_an_option(capsys):
+def test_the_version_is_a_command_and_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version`, as every program has it, prints the same."""
     assert run(["version"]) == 0
     printed = capsys.readouterr().out
@@ -72,7 +77,9 @@ def test_the_version_is_a_command_and_an_option(capsys):
         (["agent", "--config", "/no/such/file.yaml"], ["/no/such/file.yaml"]),
     ],
 )
-def test_misuse_is_one_line_and_exit_2(arguments, words, capsys):
+def test_misuse_is_one_line_and_exit_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """A wrong option is one readable line on standard error that names it and its value."""
     assert run(arguments) == 2
     captured = capsys.readouterr()
@@ -94,7 +101,9 @@ def test_misuse_is_one_line_and_exit_2(arguments, words, capsys):
         ("systems: []\n", ["systems", "at least 1"]),
     ],
 )
-def test_a_wrong_agent_setting_is_one_line_and_exit_2(text, words, tmp_path, capsys):
+def test_a_wrong_agent_setting_is_one_line_and_exit_2(
+    text: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line names the key, the value and what is allowed; there is no traceback."""
     path = tmp_path / "agent.yaml"
     path.write_text(text)
@@ -105,7 +114,9 @@ def test_a_wrong_agent_setting_is_one_line_and_exit_2(text, words, tmp_path, cap
         assert word in error
 
 
-def test_environment_overrides_the_file_and_flags_override_both(tmp_path, monkeypatch, capsys):
+def test_environment_overrides_the_file_and_flags_override_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The later of file, environment and option wins."""
     path = tmp_path / "agent.yaml"
     path.write_text("group: from-file\nsystems: [{topics: [raw], spec: {name: orders}}]\n")
@@ -116,7 +127,9 @@ def test_environment_overrides_the_file_and_flags_override_both(tmp_path, monkey
     assert "group from-environment" in capsys.readouterr().out
 
 
-def test_an_unknown_environment_key_is_refused(tmp_path, monkeypatch, capsys):
+def test_an_unknown_environment_key_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A misspelt variable is not silently ignored."""
     path = tmp_path / "agent.yaml"
     path.write_text("systems: [{topics: [raw], spec: {name: orders}}]\n")
@@ -125,14 +138,14 @@ def test_an_unknown_environment_key_is_refused(tmp_path, monkeypatch, capsys):
     assert "gruop" in capsys.readouterr().err.lower()
 
 
-def test_topics_are_listed_as_json(capsys):
+def test_topics_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """`topics ls --json` prints one JSON document."""
     assert run(["topics", "ls", "--topic-prefix", "staging", "--json"]) == 0
     names = [topic["name"] for topic in json.loads(capsys.readouterr().out)]
     assert "staging.alerts.v1" in names
 
 
-def test_a_broker_that_is_not_there_is_one_line_and_exit_1(capsys):
+def test_a_broker_that_is_not_there_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
     """`models ls` against a closed port fails soon, with what to check."""
     assert run(["models", "ls", "--bootstrap-servers", "127.0.0.1:1"]) == 1
     error = capsys.readouterr().err

@@ -8,7 +8,7 @@ PACKAGES = ("schemas", "detector", "broker", "agent", "trainer", "loggen", "test
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_importing_reads_no_environment_and_opens_nothing(package):
+def test_importing_reads_no_environment_and_opens_nothing(package: str) -> None:
     """Importing a package works with an empty environment and makes no socket."""
     code = (
         "import socket, sys\n"

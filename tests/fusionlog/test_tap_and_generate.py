@@ -1,9 +1,10 @@
 """`fusionlog tap` and `fusionlog generate`, on the embedded broker."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from broker.admin import ensure_topics
 from broker.embedded import EmbeddedBroker
@@ -13,17 +14,18 @@ from fusionlog.__main__ import run
 from fusionlog.commands import tap as tap_command
 from fusionlog.demo.systems import MEDIA_SPEC
 from fusionlog.demo.topics import Follower
-from schemas.alert import ModelReference
+from schemas.alert import Alert, ModelReference
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter
 from schemas.late_line import LateLine
 from schemas.topics import Topics
 from testkit.kafka_io import Kafka
+from tests.fusionlog.conftest import MakeAlert
 
 
 @pytest.fixture(scope="module")
-def kafka():
+def kafka() -> Iterator[KafkaSettings]:
     """Settings of a broker with fusionlog's topics."""
     with EmbeddedBroker() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
@@ -31,7 +33,7 @@ def kafka():
         yield kafka
 
 
-def put(kafka, topic, *values, headers=None):
+def put(kafka: KafkaSettings, topic: str, *values: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
     """Write records."""
     producer = Producer(kafka.librdkafka())
     for value in values:
@@ -39,12 +41,14 @@ def put(kafka, topic, *values, headers=None):
     assert producer.flush(10) == 0
 
 
-def tap(kafka, *arguments):
+def tap(kafka: KafkaSettings, *arguments: str) -> int:
     """Exit code of a tap that stops at the end."""
     return run(["tap", *arguments, "--bootstrap-servers", kafka.bootstrap_servers])
 
 
-def test_alerts_are_printed_for_people_and_for_programs(kafka, make_alert, capsys):
+def test_alerts_are_printed_for_people_and_for_programs(
+    kafka: KafkaSettings, make_alert: MakeAlert, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The text names key and evidence, --json prints the record as it is, --limit stops."""
     put(kafka, Topics().alerts, encode(make_alert()), encode(make_alert()))
     assert tap(kafka, "alerts", "--limit", "1") == 0
@@ -56,7 +60,9 @@ def test_alerts_are_printed_for_people_and_for_programs(kafka, make_alert, capsy
     assert documents == [json.loads(encode(make_alert()))] * 2
 
 
-def test_a_record_that_is_none_is_reported_and_passed_over(kafka, an_alert, capsys):
+def test_a_record_of_another_kind_is_reported_and_skipped(
+    kafka: KafkaSettings, an_alert: Alert, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A foreign record on the topic stops nothing."""
     ensure_topics(kafka, Topics("odd"), raw={})
     put(kafka, Topics("odd").alerts, b"not json", encode(an_alert))
@@ -66,7 +72,9 @@ def test_a_record_that_is_none_is_reported_and_passed_over(kafka, an_alert, caps
     assert "cannot be read" in captured.err
 
 
-def test_windows_late_lines_and_dead_letters_are_printed(kafka, capsys):
+def test_windows_late_lines_and_dead_letters_are_printed(
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each kind of record has its line, with control characters escaped."""
     reference = ModelReference(name="media", version=3, sha256="c" * 64)
     window = ClosedWindow(
@@ -88,8 +96,10 @@ def test_windows_late_lines_and_dead_letters_are_printed(kafka, capsys):
     assert "\x00" not in text
 
 
-def test_a_person_before_an_empty_topic_is_told_what_is_waited_for(kafka, capsys, monkeypatch):
-    """On a terminal alone, and on standard error: programs read standard output."""
+def test_on_a_terminal_tap_says_what_it_waits_for(
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only on a terminal, and on standard error: programs read standard output."""
     ensure_topics(kafka, Topics("quiet"), raw={})
     arguments = ("alerts", "--topic-prefix", "quiet", "--until-end")
     assert tap(kafka, *arguments) == 0
@@ -101,8 +111,8 @@ def test_a_person_before_an_empty_topic_is_told_what_is_waited_for(kafka, capsys
     assert f"quiet.alerts.v1 on {kafka.bootstrap_servers}" in captured.err
 
 
-def test_topics_that_are_too_narrow_are_warned_of(kafka, capsys):
-    """What exists is left as it is, but the operator is told, and how to mend the state topic."""
+def test_topics_that_are_too_narrow_are_warned_of(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Existing topics stay unchanged; a warning says so, and how to widen the state topic."""
     arguments = ["topics", "create", "--topic-prefix", "narrow", "--bootstrap-servers", kafka.bootstrap_servers]
     assert run([*arguments, "--raw", "raw.narrow"]) == 0
     assert "warning" not in capsys.readouterr().err
@@ -114,14 +124,16 @@ def test_topics_that_are_too_narrow_are_warned_of(kafka, capsys):
     assert "--topic narrow.state.v1 --partitions 64" in capsys.readouterr().err
 
 
-def test_a_broker_that_is_not_there_is_an_error(capsys, monkeypatch):
+def test_a_broker_that_is_not_there_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A broker that is not there ends with 1 and one line."""
     monkeypatch.setattr(tap_command, "REQUEST_SECONDS", 0.5)
     assert run(["tap", "alerts", "--bootstrap-servers", "127.0.0.1:1", "--until-end"]) == 1
     assert capsys.readouterr().err.startswith("fusionlog: ")
 
 
-def test_generate_writes_live_lines_until_the_count(kafka, capsys):
+def test_generate_writes_live_lines_until_the_count(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
     """So many lines reach the topic, with the time of day, readable by the demo's own system description."""
     arguments = ["--topic", "raw.live", "--count", "60", "--rate", "5000"]
     assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
@@ -129,26 +141,26 @@ def test_generate_writes_live_lines_until_the_count(kafka, capsys):
     assert sum(Kafka(kafka).ends("raw.live").values()) == 60
     reader = LineReader(MEDIA_SPEC)
     with Follower(kafka, ["raw.live"]) as follower:
-        found = []
+        found: list[Message] = []
         while len(found) < 60:
             found += follower.take()
-    lines = [(message.timestamp()[1], reader.read(message.value(), 0)) for message in found]
+    lines = [(message.timestamp()[1], reader.read(message.value() or b"", 0)) for message in found]
     assert all(abs(line.event_time_ms - written_ms) < 60_000 for written_ms, line in lines)
     assert any(line.keys for _, line in lines)
 
 
-def test_generate_keeps_a_session_on_one_partition(kafka):
+def test_generate_keeps_a_session_on_one_partition(kafka: KafkaSettings) -> None:
     """History comes at once, and no session is spread over partitions."""
     arguments = ["--topic", "raw.past", "--count", "3000", "--history"]
     assert run(["generate", *arguments, "--bootstrap-servers", kafka.bootstrap_servers]) == 0
     reader = LineReader(MEDIA_SPEC)
-    places = {}
+    partitions: dict[str, set[int | None]] = {}
     with Follower(kafka, ["raw.past"]) as follower:
         count = 0
         while count < 3000:
             for message in follower.take():
                 count += 1
-                for key in reader.read(message.value(), 0).keys:
-                    places.setdefault(key, set()).add(message.partition())
-    assert len(places) > 100
-    assert all(len(found) == 1 for found in places.values())
+                for key in reader.read(message.value() or b"", 0).keys:
+                    partitions.setdefault(key, set()).add(message.partition())
+    assert len(partitions) > 100
+    assert all(len(found) == 1 for found in partitions.values())

@@ -6,8 +6,11 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from io import StringIO
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,8 +19,9 @@ from fusionlog.__main__ import run
 from fusionlog.render.progress import BarProgress, LogProgress
 from trainer.errors import SourceError
 from trainer.learning.evaluation import Share, TrainingMetrics
-from trainer.progress import Count, Stage, decode_records
+from trainer.progress import Count, ProgressRecord, Stage, decode_records
 from trainer.report import TrainingReport
+from trainer.settings import TrainerSettings
 
 REPORT = TrainingReport(
     system="shop",
@@ -48,25 +52,33 @@ REPORT = TrainingReport(
 )
 
 
-@pytest.fixture
-def recipe(monkeypatch):
-    """Stands in for the recipe; `settings` is what it was called with, `error` what it raises."""
-    fake = SimpleNamespace(settings=None, error=None)
+class FakeRecipe(ModuleType):
+    """The recipe's module; `settings` is the argument of the last run, `error` is raised by the next one."""
 
-    def train(settings, progress):
-        fake.settings = settings
+    def __init__(self) -> None:
+        super().__init__("trainer.recipe")
+        self.settings: Any = None
+        self.error: BaseException | None = None
+
+    def train(self, settings: TrainerSettings, progress: Callable[[ProgressRecord], None]) -> TrainingReport:
+        """A run of two progress records."""
+        self.settings = settings
         progress(Stage("source: templates", 10))
         progress(Count(10))
-        if fake.error is not None:
-            raise fake.error
+        if self.error is not None:
+            raise self.error
         return REPORT
 
-    fake.train = train
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> FakeRecipe:
+    """Replaces the module of the recipe."""
+    fake = FakeRecipe()
     monkeypatch.setitem(sys.modules, "trainer.recipe", fake)
     return fake
 
 
-def test_flags_become_settings(recipe, tmp_path):
+def test_flags_become_settings(recipe: FakeRecipe, tmp_path: Path) -> None:
     """Each option lands where the settings file would put it."""
     arguments = [
         *("--source", "BGL.log", "--source-layout", "loghub-bgl", "--source-window-kind", "tumbling"),
@@ -98,7 +110,7 @@ def test_flags_become_settings(recipe, tmp_path):
     assert (settings.kafka.bootstrap_servers, settings.topic_prefix) == ("k:1", "p")
 
 
-def test_a_line_pattern_alone_means_the_layout_that_takes_it(recipe):
+def test_a_line_pattern_alone_means_the_layout_that_takes_it(recipe: FakeRecipe) -> None:
     """Where event time stands in lines of text can be said without a settings file, for either system."""
     pattern, other = r"(?P<time>\S+) (?P<message>.*)", "(?P<message>.*)"
     arguments = ["--line-pattern", pattern, "--time-format", "iso"]
@@ -109,7 +121,7 @@ def test_a_line_pattern_alone_means_the_layout_that_takes_it(recipe):
     assert (labelled.layout, labelled.line_pattern, labelled.time_format) == ("custom", other, "epoch_s")
 
 
-def test_a_flag_changes_its_own_setting_alone(recipe, tmp_path):
+def test_a_flag_changes_its_own_setting_alone(recipe: FakeRecipe, tmp_path: Path) -> None:
     """What the file says beside it stays."""
     config = tmp_path / "trainer.yaml"
     config.write_text(
@@ -121,7 +133,7 @@ def test_a_flag_changes_its_own_setting_alone(recipe, tmp_path):
 
 
 @pytest.mark.usefixtures("recipe")
-def test_json_is_the_last_line(capsys):
+def test_json_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The report as one JSON object on standard output, nothing else there."""
     assert run(["train", "--target", "a.log", "--json"]) == 0
     output = capsys.readouterr().out.splitlines()
@@ -132,8 +144,8 @@ def test_json_is_the_last_line(capsys):
 
 
 @pytest.mark.usefixtures("recipe")
-def test_people_get_a_summary(capsys):
-    """Which version, from what, and how far to trust it: a dozen lines that a person reads."""
+def test_people_get_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """Version, data and how far to trust the model, in at most a dozen lines."""
     assert run(["train", "--target", "a.log"]) == 0
     output = capsys.readouterr().out
     assert "version       3\n" in output
@@ -145,7 +157,9 @@ def test_people_get_a_summary(capsys):
     assert len(output.splitlines()) <= 12
 
 
-def test_a_share_of_nothing_is_no_share(recipe, monkeypatch, capsys):
+def test_a_share_of_nothing_is_no_share(
+    recipe: FakeRecipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`0.0% of 0 answers` would read as a bad model."""
     none = Share(0.0, 0.0, 1.0, 0)
     nothing = dataclasses.replace(REPORT, metrics=dataclasses.replace(REPORT.metrics, guard=none, readiness=none))
@@ -157,7 +171,7 @@ def test_a_share_of_nothing_is_no_share(recipe, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "target must be given"),
         (
@@ -169,34 +183,38 @@ def test_a_share_of_nothing_is_no_share(recipe, monkeypatch, capsys):
         (["--target", "a", "--config", "/absent.yaml"], "--config must be a readable file"),
     ],
 )
-def test_misuse_is_one_line_and_exit_2(recipe, capsys, arguments, told):
+def test_misuse_is_one_line_and_exit_2(
+    recipe: FakeRecipe, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     """The key, the value and what is allowed; nothing was started."""
     assert run(["train", *arguments]) == 2
     captured = capsys.readouterr()
-    assert told in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
     assert recipe.settings is None
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (SourceError("source x must be labelled"), "source x must be labelled"),
         (KeyboardInterrupt(), "nothing is half published"),
     ],
 )
-def test_a_failed_run_exits_1_with_one_line(recipe, capsys, error, told):
-    """A failure and Ctrl-C both say what is the matter, without a traceback."""
+def test_a_failed_run_exits_1_with_one_line(
+    recipe: FakeRecipe, capsys: pytest.CaptureFixture[str], error: BaseException, message: str
+) -> None:
+    """A failure and Ctrl-C are each one line, without a traceback."""
     recipe.error = error
     assert run(["train", "--target", "a.log", "--json"]) == 1
     captured = capsys.readouterr()
-    assert told in captured.err.splitlines()[-1]
+    assert message in captured.err.splitlines()[-1]
     assert "Traceback" not in captured.err
     assert captured.out == ""
 
 
 @pytest.mark.usefixtures("recipe")
-def test_a_parent_process_reads_progress_as_json_lines(tmp_path):
+def test_a_parent_process_reads_progress_as_json_lines(tmp_path: Path) -> None:
     """Every record is in the file, in order; a line that is still being written is left out."""
     file = tmp_path / "progress.jsonl"
     assert run(["train", "--target", "a.log", "--progress-file", str(file)]) == 0
@@ -205,7 +223,9 @@ def test_a_parent_process_reads_progress_as_json_lines(tmp_path):
     assert list(decode_records(file.read_bytes() + b'{"kind":"cou')) == expected
 
 
-def test_a_progress_file_that_cannot_be_written_is_one_line(recipe, capsys):
+def test_a_progress_file_that_cannot_be_written_is_one_line(
+    recipe: FakeRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The option and the reason; the run does not begin."""
     assert run(["train", "--target", "a.log", "--progress-file", "/absent/progress.jsonl"]) == 2
     captured = capsys.readouterr()
@@ -214,14 +234,17 @@ def test_a_progress_file_that_cannot_be_written_is_one_line(recipe, capsys):
     assert recipe.settings is None
 
 
-def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
-    """One when a stage begins; then one now and then, also while a stage tells of no steps."""
-    seen, told = [], threading.Event()
+def test_progress_off_a_terminal_is_log_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One when a stage begins; then one now and then, also while a stage reports no steps."""
+    seen: list[tuple[str, object, object]] = []
+    reported = threading.Event()
 
-    def info(event, **fields):
+    def info(event: str, **fields: object) -> None:
         seen.append((event, fields["stage"], fields.get("done")))
         if event == "progress":
-            told.set()
+            reported.set()
 
     monkeypatch.setattr(
         "fusionlog.render.progress.structlog", SimpleNamespace(get_logger=lambda _: SimpleNamespace(info=info))
@@ -231,14 +254,14 @@ def test_progress_off_a_terminal_is_log_lines(capsys, monkeypatch):
         progress(Stage("fine-tune final"))
         progress(Count(2))
         monkeypatch.setattr(progress, "_began", time.monotonic() - 1)
-        assert told.wait(10)
+        assert reported.wait(10)
     assert seen[0] == ("stage", "fine-tune final", None)
     assert seen[-1] == ("progress", "fine-tune final", 2)
     assert not progress._heart.is_alive()
     assert capsys.readouterr().out == ""
 
 
-def test_log_lines_are_printed_above_the_bars(monkeypatch):
+def test_log_lines_are_printed_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     """They go through the console that draws the bars, and back to standard error afterwards."""
     real, terminal = StringIO(), StringIO()
     monkeypatch.setattr(sys, "stderr", real)
@@ -252,7 +275,7 @@ def test_log_lines_are_printed_above_the_bars(monkeypatch):
     assert real.getvalue() == "afterwards\n"
 
 
-def test_bars_end_full_even_where_the_total_was_an_estimate(capsys):
+def test_bars_end_full_even_where_the_total_was_an_estimate(capsys: pytest.CaptureFixture[str]) -> None:
     """Offsets of a compacted topic are more than its records: a stage that is done is shown as done."""
     with BarProgress() as progress:
         progress(Stage("source: windows", 100))

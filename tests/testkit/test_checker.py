@@ -53,14 +53,14 @@ def test_a_dropped_window_is_noticed() -> None:
     """Its lines are nowhere, and the reference has a window that the topic lacks."""
     verdict = check(replace(WHOLE, windows=WINDOWS[:-1]), RULE)
     assert set(verdict.problems) == {"lost", "unaccounted"}
-    assert (verdict.lost, verdict.unaccounted) == ([(1, "c", 0)], [(1, "c", 0)])
+    assert (verdict.lost, verdict.unaccounted) == ([(1, "c", (0, 0))], [(1, "c", (0, 0))])
 
 
 def test_a_window_with_a_missing_line_is_noticed() -> None:
     """The window is there under its id, but not whole."""
     verdict = check(replace(WHOLE, windows=[window("a", 0, anomalous=True), *WINDOWS[1:]]), RULE)
     assert set(verdict.problems) == {"partial", "unaccounted"}
-    assert (verdict.partial, verdict.unaccounted) == ([(0, "a", 0)], [(0, "a", 1)])
+    assert (verdict.partial, verdict.unaccounted) == ([(0, "a", (0, 0))], [(0, "a", (1, 0))])
 
 
 def test_a_window_that_no_line_explains_is_noticed() -> None:
@@ -90,17 +90,17 @@ def test_an_offset_in_two_windows_is_noticed() -> None:
     """A line that was counted in two windows of its key."""
     verdict = check(replace(WHOLE, windows=[*WINDOWS, window("a", 1, 3)]), RULE)
     assert set(verdict.problems) == {"doubled", "partial"}
-    assert verdict.doubled == [(0, "a", 1), (0, "a", 3)]
+    assert verdict.doubled == [(0, "a", (1, 0)), (0, "a", (3, 0))]
 
 
 def test_lines_may_be_in_the_named_snapshot_late_or_dead() -> None:
     """Each of the places that a line may be in besides a closed window counts; the others stay unaccounted."""
     evidence = replace(WHOLE, windows=WINDOWS[:2])
-    opened = [OpenLines(0, "a", (3,)), OpenLines(1, "c", (0,))]
-    assert check(evidence, RULE).unaccounted == [(0, "a", 3), (1, "c", 0)]
+    opened = [OpenLines(0, "a", ((3, 0),)), OpenLines(1, "c", ((0, 0),))]
+    assert check(evidence, RULE).unaccounted == [(0, "a", (3, 0)), (1, "c", (0, 0))]
     assert problems(replace(evidence, open=opened)) == set()
-    assert check(replace(evidence, late=frozenset({(0, "a", 3)})), RULE).unaccounted == [(1, "c", 0)]
-    assert check(replace(evidence, dead=frozenset({(1, 0)})), RULE).unaccounted == [(0, "a", 3)]
+    assert check(replace(evidence, late=frozenset({(0, "a", (3, 0))})), RULE).unaccounted == [(1, "c", (0, 0))]
+    assert check(replace(evidence, dead=frozenset({(1, 0)})), RULE).unaccounted == [(0, "a", (3, 0))]
 
 
 def test_an_open_window_with_a_missing_line_is_noticed() -> None:
@@ -109,8 +109,8 @@ def test_an_open_window_with_a_missing_line_is_noticed() -> None:
     evidence = replace(
         WHOLE, raw=raw, windows=[WINDOWS[0], WINDOWS[1], WINDOWS[3]], committed={0: 5, 1: 1}, ends={0: 5, 1: 1}
     )
-    assert problems(replace(evidence, open=[OpenLines(0, "a", (3, 4))])) == set()
-    assert problems(replace(evidence, open=[OpenLines(0, "a", (3,))])) == {"lost", "unaccounted"}
+    assert problems(replace(evidence, open=[OpenLines(0, "a", ((3, 0), (4, 0)))])) == set()
+    assert problems(replace(evidence, open=[OpenLines(0, "a", ((3, 0),))])) == {"lost", "unaccounted"}
 
 
 def reference(key: str, *offsets: int) -> ReferenceWindow:
@@ -127,10 +127,19 @@ def test_equal_windows_are_neither_lost_nor_partial() -> None:
 def test_a_window_without_some_of_its_lines_is_partial() -> None:
     """Fewer lines than the reference has from the same first line, and a fragment of its middle, both count."""
     found = audit([window("a", 0), window("a", 1)], [reference("a", 0, 1)])
-    assert (found.lost, found.partial) == ([], [(0, "a", 0), (0, "a", 1)])
+    assert (found.lost, found.partial) == ([], [(0, "a", (0, 0)), (0, "a", (1, 0))])
 
 
 def test_repeated_records_that_differ_are_partial() -> None:
     """A whole window does not hide a second record of it that lacks a line."""
     found = audit([window("a", 0, 1), window("a", 0)], [reference("a", 0, 1)])
-    assert (found.lost, found.partial, found.contradictory) == ([], [(0, "a", 0)], 1)
+    assert (found.lost, found.partial, found.contradictory) == ([], [(0, "a", (0, 0))], 1)
+
+
+def test_lines_of_one_record_are_told_apart() -> None:
+    """A window that holds another line of the same record is not the reference's window."""
+    raw = [TopicLine(0, 0, 1, b"order=a", index=0), TopicLine(0, 0, 1, b"order=a", index=1)]
+    whole = msgspec.structs.replace(window("a", 0, 0), indexes=(0, 1))
+    evidence = Evidence(raw, [whole], alerts=[], committed={0: 1}, ends={0: 1})
+    assert problems(evidence) == set()
+    assert check(replace(evidence, windows=[window("a", 0)]), RULE).unaccounted == [(0, "a", (0, 1))]

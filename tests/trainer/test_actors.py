@@ -157,7 +157,7 @@ def _dies(*_: Any) -> Any:
 def test_a_new_actor_resumes_from_the_last_change() -> None:
     """The snapshot after the last changing call goes to the next actor, and the call is repeated there."""
     resumed: list[Any] = []
-    calls = iter([lambda *_: ("changed", "snapshot"), _dies, _dies, lambda *_: ("result", None)])
+    calls: Iterator[Any] = iter([lambda *_: ("changed", "snapshot"), _dies, _dies, lambda *_: ("result", None)])
 
     def call(*arguments: Any) -> Any:
         return next(calls)(*arguments)

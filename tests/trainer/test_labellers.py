@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ TOY = LabellerRow("tests.trainer.toy_labeller:make_length_labeller", budget=150,
 
 def test_a_labeller_is_added_by_one_file_and_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings take its name and its budget, a training uses it, and ledger and artifact name it."""
-    monkeypatch.setitem(LABELLERS, "length", TOY)  # type: ignore[arg-type]
+    monkeypatch.setitem(LABELLERS, "length", TOY)
     settings = tiny_settings(tmp_path, labeller="length")
     assert settings.budget == 150
     report = train(settings, make_workers=in_process)
@@ -35,7 +36,7 @@ def test_a_labeller_is_added_by_one_file_and_one_row(tmp_path: Path, monkeypatch
 
 def test_settings_know_the_labellers_of_the_table_alone() -> None:
     """A name outside the table is refused with those in it; the JSON schema lists them."""
-    with pytest.raises(ValidationError, match="must be one of 'heuristic', 'openai' or 'recorded', got 'length'"):
+    with pytest.raises(ValidationError, match="Input should be 'heuristic', 'openai' or 'recorded'"):
         TrainerSettings.model_validate({"target": {"path": "a"}, "labeller": "length"})
     assert TrainerSettings.model_json_schema()["properties"]["labeller"]["enum"] == list(LABELLERS)
 
@@ -64,8 +65,7 @@ def test_prompt_hashes_are_those_of_earlier_versions(tmp_path: Path) -> None:
     """Answers in a ledger were paid for: a change of these hashes pays for all of them again."""
     path = tmp_path / "answers.jsonl"
     path.write_text('{"window": "shop-1", "label": "normal", "confidence": 0.9}\n')
-    question = Question(*(getattr(QUESTION, name) for name in ("group", "windows", "runs", "weights", "texts")),
-                        example_window_ids=("shop-1", "shop-2"))  # fmt: skip
+    question = replace(QUESTION, example_window_ids=("shop-1", "shop-2"))
     assert [
         HeuristicLabeller(mine_evidence(TARGET, {}), TARGET).prompt_hash(question)[:16],
         OpenAILabeller(OpenAISettings(model="m"), SystemProfile.of(TARGET)).prompt_hash(question)[:16],

@@ -101,7 +101,12 @@ def test_an_interrupted_run_leaves_nothing_half_done(tmp_path: Path, monkeypatch
     def interrupted(context: TrainingContext, _settings: TrainerSettings) -> Workers:
         workers = local_workers(context)
         monkeypatch.setattr(workers.learner, "fine_tune", interrupt)
-        return replace(workers, close=lambda: (closed.append(True), workers.close())[1])
+
+        def close() -> None:
+            closed.append(True)
+            workers.close()
+
+        return replace(workers, close=close)
 
     settings = tiny_settings(tmp_path)
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Learning a system's templates: Drain on a sample of its lines, to be frozen afterwards (docs/method.md#templates)."""
+"""Learns a system's templates: Drain on a sample of its lines, frozen afterwards (docs/method.md#templates)."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ def learn_templates(
         spec: the system.
         sample_lines: size of the sample.
         seed: of the sample.
-        existing: texts of templates that are known already.
+        existing: texts of templates that are known before.
     """
     reader, masker = LineReader(spec), Masker(spec.masks, spec.max_tokens)
     drain = IncrementalDrain()
@@ -42,13 +42,13 @@ def learn_templates(
             masked = masker.mask(reader.read(line.value, line.record_time_ms).text)
         except DecodeError:
             continue
-        if masked not in seen:  # the same line again teaches nothing
+        if masked not in seen:  # a repeated line changes nothing
             seen.add(masked)
             drain.learn(masked)
     return drain.templates()
 
 
-def sample(lines: Iterable[AnyLine], size: int, dice: random.Random) -> Iterator[AnyLine]:
+def sample(lines: Iterable[AnyLine], size: int, rng: random.Random) -> Iterator[AnyLine]:
     """Four fifths of the sample from the beginning, a fifth drawn evenly from all lines that follow; in their order."""
     room = size // _DRAWN_SHARE
     first = size - room
@@ -58,7 +58,7 @@ def sample(lines: Iterable[AnyLine], size: int, dice: random.Random) -> Iterator
             yield line
         elif len(drawn) < room:
             drawn.append((number, line))
-        elif (slot := dice.randrange(number - first + 1)) < room:
+        elif (slot := rng.randrange(number - first + 1)) < room:
             drawn[slot] = (number, line)
     for _, line in sorted(drawn, key=lambda one: one[0]):
         yield line
