@@ -149,7 +149,7 @@ class TrainerSettings(_Frozen):
     source: SourceSettings = Field(default_factory=SourceSettings)
     target: TargetSettings
     labeller: Annotated[str, RowOf(LABELLERS)] = Field(
-        default="heuristic", description="who is asked whether windows are anomalous"
+        default="heuristic", description="labels windows as normal or anomalous"
     )
     budget: int = Field(
         default_factory=_default_budget, ge=10, description="answers asked for; 20000 of the heuristic, 1000 of others"
