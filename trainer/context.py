@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detector.model.embedding import Embedder
+from detector.model.shape import NetworkShape
 from detector.parsing.templates import Template
 from detector.system import SystemSpec
 from trainer.data.signatures import Corpus
@@ -20,7 +21,7 @@ class TrainingContext:
         source: labelled corpus.
         target: unlabelled corpus.
         embedder: makes event vectors.
-        hidden: width of the small model.
+        shape: of the small model.
         seed: of everything random.
         make_labeller: builds a labeller in the process that uses it.
         labellers: number of labellers.
@@ -33,7 +34,7 @@ class TrainingContext:
     source: Corpus
     target: Corpus
     embedder: Embedder
-    hidden: int
+    shape: NetworkShape
     seed: int
     make_labeller: MakeLabeller
     labellers: int = 1

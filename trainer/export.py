@@ -17,7 +17,7 @@ from trainer.data.signatures import Corpus, Runs
 from trainer.learning.distillation import Distilled
 from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing
-from trainer.learning.training import State, network_shape
+from trainer.learning.training import State
 
 _MAX_LINES_AS_TEMPLATES = 4_096
 _GOLDEN = 24
@@ -49,7 +49,7 @@ class TrainedModel:
 def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes]:
     """The artifact's files; the same arguments give the same bytes."""
     source, target = context.source, context.target
-    network = SmallModel(network_shape(context.embedder.dim, context.hidden))
+    network = SmallModel(context.shape)
     network.load_state_dict({name: torch.tensor(value) for name, value in model.state.items()})
     infos = template_infos(context.templates, target, model.similarities)
     known = {info.id for info in infos}

@@ -15,6 +15,7 @@ import structlog
 
 from broker.registry.publish import check_publishable, publish
 from detector.artifact.folder import write_folder
+from detector.model.shape import NetworkShape
 from schemas.chunks import sha256_of
 from trainer.context import TrainingContext
 from trainer.data.corpus import read_corpus
@@ -122,7 +123,7 @@ def _set_up(settings: TrainerSettings, progress: Progress) -> TrainingContext:
         source=source,
         target=target,
         embedder=embedder,
-        hidden=settings.hidden,
+        shape=NetworkShape(event_dim=embedder.dim, hidden=settings.hidden, attention="unbounded"),
         seed=settings.seed,
         make_labeller=build(LabellerInputs(settings, target, source_prior(embedder, source, target.texts))),
         labellers=settings.labellers,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import ray
 
+from detector.model.shape import NetworkShape
 from detector.system import SystemSpec
 from trainer.context import TrainingContext
 from trainer.errors import LabellerError, TrainerError
@@ -54,13 +55,14 @@ class MortalLabeller(FakeLabeller):
 @pytest.fixture
 def context(tmp_path: Path) -> TrainingContext:
     """A small run."""
+    embedder = make_embedder((SOURCE, TARGET))
     return TrainingContext(
         spec=SystemSpec(name="shop"),
         templates=(),
         source=SOURCE,
         target=TARGET,
-        embedder=make_embedder((SOURCE, TARGET)),
-        hidden=8,
+        embedder=embedder,
+        shape=NetworkShape(event_dim=embedder.dim, hidden=8),
         seed=0,
         make_labeller=Mortal(tmp_path / "died"),
         labellers=2,

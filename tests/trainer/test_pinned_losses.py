@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from detector.model.shape import NetworkShape
 from trainer.labellers import Mixture
 from trainer.learning.encoding import make_embedder
 from trainer.learning.meta_learning import MetaSettings
@@ -28,7 +29,9 @@ def losses() -> dict[str, float]:
     windows, kinds = history(0, 200)
     source = corpus(windows, "old-shop", labels=[bool(kind) for kind in kinds])
     target = corpus(history(1, 200)[0], texts={event: text.replace("order", "basket") for event, text in TEXTS.items()})
-    learner = Learner(source, target, make_embedder((source, target)), hidden=8, seed=7, threads=1)
+    embedder = make_embedder((source, target))
+    shape = NetworkShape(event_dim=embedder.dim, hidden=8, attention="unbounded")
+    learner = Learner(source, target, embedder, shape, seed=7, threads=1)
     meta = learner.meta_learn(np.arange(len(target.signatures)), MetaSettings(steps=10))
     labels = np.array([float("gone" in signature.counts()) for signature in target.signatures])
     weights = np.sqrt([float(signature.windows) for signature in target.signatures])

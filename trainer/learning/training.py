@@ -35,11 +35,6 @@ _SYNTHETIC_WINDOWS = 6_000
 _SMOOTHING = 0.02
 
 
-def network_shape(event_dim: int, hidden: int) -> NetworkShape:
-    """Shape of the network that is trained and exported."""
-    return NetworkShape(event_dim=event_dim, hidden=hidden, attention="unbounded")
-
-
 class SmallModelLearner(Protocol):
     """The small model in training."""
 
@@ -67,7 +62,7 @@ class Learner:
         source: labelled corpus.
         target: unlabelled corpus; all methods address its signatures by index.
         embedder: makes event vectors.
-        hidden: width of the GRU.
+        shape: of the small model.
         seed: of initial weights, batches and synthetic windows.
         threads: of torch.
     """
@@ -75,7 +70,7 @@ class Learner:
     changed_by = frozenset({"meta_learn", "fine_tune", "restore"})
 
     def __init__(
-        self, source: Corpus, target: Corpus, embedder: Embedder, hidden: int, seed: int, threads: int
+        self, source: Corpus, target: Corpus, embedder: Embedder, shape: NetworkShape, seed: int, threads: int
     ) -> None:
         torch.set_num_threads(threads)
         self._seed = seed
@@ -96,7 +91,7 @@ class Learner:
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = SmallModel(network_shape(embedder.dim, hidden))
+            self.model = SmallModel(shape)
 
     def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
         """SM(0): adversarial meta-learning on the source and the target's general signatures (indices)."""

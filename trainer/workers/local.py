@@ -136,7 +136,7 @@ class Workers:
 
 def make_learner(context: TrainingContext) -> Learner:
     """The role of the learner."""
-    return Learner(context.source, context.target, context.embedder, context.hidden, context.seed, context.threads)
+    return Learner(context.source, context.target, context.embedder, context.shape, context.seed, context.threads)
 
 
 def local_workers(context: TrainingContext) -> Workers:
