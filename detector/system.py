@@ -13,7 +13,7 @@ from pydantic import Field
 
 from detector.input.spec import InputSpec
 from detector.parsing import PARSING_VERSION
-from detector.parsing.mask_rule import MaskRule
+from detector.parsing.masking import MaskRule
 from detector.windowing import WINDOWING_VERSION
 from detector.windowing.kinds import KINDS
 from detector.windowing.spec import WindowSpec
@@ -25,22 +25,9 @@ _NOT_HASHED: Mapping[str, Any] = {
     "max_record_bytes": True,
     "window": {"lateness_seconds": True, "max_future_seconds": True},
 }
-_FIRST_FIELDS = frozenset(
-    {
-        "format",
-        "layout",
-        "line_pattern",
-        "time_format",
-        "message_fields",
-        "time_fields",
-        "key_field",
-        "key_pattern",
-        "window",
-        "masks",
-        "max_line_bytes",
-        "max_tokens",
-    }
-)
+_FIRST_FIELDS = {"format", "layout", "line_pattern", "time_format", "message_fields", "time_fields", "key_field"} | {
+    *("key_pattern", "window", "masks", "max_line_bytes", "max_tokens")
+}
 _FIRST_WINDOW_FIELDS = frozenset({"kind", "idle_seconds", "size_seconds", "max_lines"})
 
 

@@ -11,9 +11,10 @@ import torch
 from detector.artifact.export import TemplateInfo, pack
 from detector.artifact.manifest import Lineage
 from detector.model.network import SmallModel
+from detector.model.runs import Runs
 from detector.parsing.templates import Template
 from trainer.context import TrainingContext
-from trainer.data.signatures import Corpus, Runs
+from trainer.data.signatures import Corpus
 from trainer.learning.distillation import Distilled
 from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.routing import EventSimilarity, Routing

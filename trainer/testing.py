@@ -11,7 +11,8 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from trainer.data.signatures import Corpus, Runs, Signature, signature_id
+from detector.model.runs import Runs
+from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.labelling.base import Answer, Label, Question
 
 TEXTS: Mapping[str, str] = {

@@ -9,8 +9,10 @@ import re
 from collections.abc import Sequence
 from sys import intern
 
-from detector.parsing.mask_rule import MaskRule
+from pydantic import Field, field_validator
+
 from detector.parsing.templates import WILDCARD
+from detector.settings import Frozen, checked_pattern
 
 MEMO_TOKENS = 65_536
 MEMO_TOKEN_CHARACTERS = 64
@@ -56,6 +58,18 @@ _NAMES = tuple(f"<{name}>" if name else "" for name, _ in _MASKS)
 _FUSED = re.compile("|".join(f"({pattern})" for _, pattern in _MASKS), re.ASCII)
 _REPEATED = re.compile(r"(<[A-Z][A-Z0-9_]{0,31}>)(?:[,;]\1)++")
 _PLAIN = re.compile(r"[^\d/\\<]*+", re.ASCII)
+
+
+class MaskRule(Frozen):
+    """An extra mask: what matches `pattern` becomes `<NAME>`."""
+
+    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,31}$", description="what stands for it: <NAME>")
+    pattern: str = Field(min_length=1, max_length=500, description="regular expression of what is masked")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return checked_pattern(pattern)
 
 
 class Masker:

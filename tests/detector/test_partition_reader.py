@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from detector.errors import DecodeError, SnapshotError
 from detector.input.formats import FORMATS
-from detector.input.formats.base import Content, FormatSettings
+from detector.input.formats.base import Content
+from detector.input.spec import InputSpec
 from detector.parsing.parser import Event, LineParser
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import InputRecord, PartitionReader, ReadLine, SystemReader
@@ -45,7 +46,7 @@ def partition(spec: SystemSpec = SPEC, *, carry_times: bool = False) -> Partitio
 class ManyLines:
     """A toy format: each line of text in a record is a line of log, and one that ends in `at <ms>` has a time."""
 
-    def __init__(self, _settings: FormatSettings) -> None:
+    def __init__(self, _spec: InputSpec) -> None:
         """It has no settings."""
 
     def read(self, value: bytes, _record_time_ms: int) -> list[Content]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow, event_hash
-from schemas.codec import decode, encode
+from schemas.codec import Record, decode, encode
 from schemas.errors import RecordError, UnknownMajorVersion
 from schemas.late_line import LateLine
 from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
@@ -73,6 +75,29 @@ def test_a_missing_field_is_named(field: str) -> None:
     del document[field]
     with pytest.raises(RecordError, match=field):
         decode(msgspec.json.encode(document), ModelPointer)
+
+
+def test_event_hash_leaves_index_0_out() -> None:
+    """Windows of one line per record have the hash of releases without indexes; another index is another line."""
+    base = event_hash((1, 2), ("a", "b"))
+    assert base == event_hash((1, 2), ("a", "b"), (0, 0)) == "b173219e5a48cb2ef75498db207f0852"
+    assert len({base, event_hash((1, 2), ("a", "b"), (0, 1)), event_hash((1, 2), ("a", "b"), (1, 0))}) == 3
+
+
+def test_readers_of_version_1_0_read_records_of_1_1() -> None:
+    """A reader that lacks the fields of the minor version ignores them, and finds the others as before."""
+
+    class OldWindow(Record, frozen=True, kw_only=True):
+        id: str
+        offsets: tuple[int, ...]
+        event_hash: str
+
+    folder = Path(__file__).resolve().parents[2] / "schemas" / "golden"
+    new = decode((folder / "closed-window-1.1.json").read_bytes(), ClosedWindow)
+    old = decode(encode(new), OldWindow)
+    assert (old.id, old.offsets, old.event_hash) == (new.id, new.offsets, new.event_hash)
+    assert new.indexes == (0, 2)
+    assert decode((folder / "closed-window-1.0.json").read_bytes(), ClosedWindow).indexes == ()
 
 
 def test_event_hash_sees_order_and_members() -> None:

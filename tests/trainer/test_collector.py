@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data.signatures import LabelGroup, Runs
+from detector.model.runs import Runs
+from trainer.data.signatures import LabelGroup
 from trainer.labelling.base import Answer, Question
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from trainer.data.signatures import LabelGroup, Runs
+from detector.model.runs import Runs
+from trainer.data.signatures import LabelGroup
 from trainer.labellers import Mixture
 from trainer.labelling.base import Answer, Question
 from trainer.labelling.collector import AnswerCollector

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from detector.model.network import SmallModel
+from detector.model.runs import Runs
 from detector.model.shape import NetworkShape
-from trainer.data.signatures import Runs
 from trainer.learning.encoding import EventTable, WindowSet, make_embedder, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaSettings, Task, meta_learn
 from trainer.testing import TEXTS, corpus, history

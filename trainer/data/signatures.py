@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 from detector.model.runs import Runs
 
-__all__ = ["Corpus", "LabelGroup", "Runs", "Signature", "signature_id"]
-
 
 def signature_id(runs: Runs) -> str:
     """16 hex digits that name a run-length sequence."""

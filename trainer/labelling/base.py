@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from trainer.data.signatures import Corpus, Runs
+from detector.model.runs import Runs
+from trainer.data.signatures import Corpus
 from trainer.settings import TrainerSettings
 
 Label = Literal["normal", "anomalous", "abstain"]

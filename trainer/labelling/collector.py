@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from trainer.data.signatures import Corpus, LabelGroup, Runs
+from detector.model.runs import Runs
+from trainer.data.signatures import Corpus, LabelGroup
 from trainer.labelling.base import Answer, AnswersQuestions, Labeller, Neighbor, Question
 from trainer.labelling.ledger import Entry, LabelLedger
 from trainer.labelling.retrieval import FindsNeighbors, Match

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.input.redact import redact
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs
 from trainer.labelling.base import Label, Question, SystemProfile
 
 _ROWS_EACH_END = 30

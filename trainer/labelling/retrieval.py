@@ -15,7 +15,7 @@ import numpy.typing as npt
 import structlog
 
 from detector.model.embedding import Embedder
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs
 
 Float32 = npt.NDArray[np.float32]
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from detector.model.embedding import Embedder, Idf, WordVectors
 from detector.model.network import SmallModel, collate
-from trainer.data.signatures import Corpus, Runs
+from detector.model.runs import Runs
+from trainer.data.signatures import Corpus
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Rows [B, T] of the event table, run lengths [B, T], numbers of runs [B]."""

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector.model.network import SmallModel
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs
 from trainer.learning.encoding import Batch, EventTable, WindowSet
 
 _CLAMP = 1.5 * log(2.0)

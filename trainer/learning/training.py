@@ -12,8 +12,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
+from detector.model.runs import Runs
 from detector.model.shape import NetworkShape
-from trainer.data.signatures import Corpus, Runs
+from trainer.data.signatures import Corpus
 from trainer.labellers import Mixture
 from trainer.labelling.heuristic import mine_evidence
 from trainer.labelling.source_prior import event_prior, source_prior

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from detector.model.runs import Runs
 from trainer.context import TrainingContext
-from trainer.data.signatures import Runs
 from trainer.errors import LabellerError
 from trainer.labelling.base import Answer, AnswersQuestions, Labeller, Question
 from trainer.labelling.retrieval import Match, Retrieval, RetrievalVectors

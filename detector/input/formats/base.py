@@ -34,30 +34,6 @@ class Format(Protocol):
         ...
 
 
-class FormatSettings(Protocol):
-    """The settings that formats read; those of `InputSpec`."""
-
-    @property
-    def layout(self) -> str:
-        """Shape of the text inside."""
-
-    @property
-    def time_format(self) -> str | None:
-        """How times are written."""
-
-    @property
-    def message_fields(self) -> tuple[str, ...]:
-        """Fields that hold the line; the first found."""
-
-    @property
-    def time_fields(self) -> tuple[str, ...]:
-        """Fields that hold the event time."""
-
-    @property
-    def key_field(self) -> str | None:
-        """Field that holds the key."""
-
-
 def text_of(body: bytes) -> str:
     """UTF-8 text, without a byte order mark.
 

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from detector.errors import DecodeError
-from detector.input.formats.base import Content, FormatSettings
+from detector.input.formats.base import Content
 from detector.input.times import TimeReader, number_ms, time_reader
+
+if TYPE_CHECKING:
+    from detector.input.spec import InputSpec
 
 MAX_DEPTH = 64
 
@@ -19,10 +22,10 @@ _NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 class JsonFormat:
     """A JSON object with the line in one of `message_fields`, or a JSON string that is the line."""
 
-    def __init__(self, settings: FormatSettings) -> None:
-        self._settings = settings
+    def __init__(self, spec: "InputSpec") -> None:
+        self._spec = spec
         # The custom layout's time format is that of the time in the line.
-        named = settings.time_format if settings.layout != "custom" else None
+        named = spec.time_format if spec.layout != "custom" else None
         self._read_time: TimeReader = time_reader(named)
         self._read_any_time: TimeReader = time_reader(None)
         self._parse_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
@@ -31,12 +34,12 @@ class JsonFormat:
         """The object's line, with the time and the keys in its fields."""
         record = self._parse(value.strip())
         if isinstance(record, str):  # OpenTelemetry's `raw` encoding: the record is one JSON string
-            record = {self._settings.message_fields[0]: record}
+            record = {self._spec.message_fields[0]: record}
         if not isinstance(record, dict):
             raise DecodeError("no_message", f"value must be a JSON object, got {type(record).__name__}")
         keys: tuple[str, ...] = ()
-        if self._settings.key_field is not None:
-            keys = tuple(_key_texts(_field(record, self._settings.key_field)))
+        if self._spec.key_field is not None:
+            keys = tuple(_key_texts(_field(record, self._spec.key_field)))
         return (Content(self._message(record), self._record_time(record, record_time_ms), keys),)
 
     def _parse(self, body: bytes) -> Any:
@@ -54,17 +57,17 @@ class JsonFormat:
             raise DecodeError("too_deep", f"JSON must be nested at most {MAX_DEPTH} deep") from error
 
     def _message(self, record: dict[str, Any]) -> str:
-        found = [field for name in self._settings.message_fields if isinstance(field := _field(record, name), str)]
+        found = [field for name in self._spec.message_fields if isinstance(field := _field(record, name), str)]
         for message in found:
             if message.strip():
                 return message.rstrip("\r\n")
         if found:
             raise DecodeError("empty", "message must be a line, got white space only")
-        wanted = ", ".join(self._settings.message_fields)
+        wanted = ", ".join(self._spec.message_fields)
         raise DecodeError("no_message", f"value must have a text in one of message_fields ({wanted}), got none")
 
     def _record_time(self, record: dict[str, Any], record_time_ms: int) -> int | None:
-        for name in self._settings.time_fields:
+        for name in self._spec.time_fields:
             value = _field(record, name)
             time_ms: int | None = None
             if isinstance(value, str):

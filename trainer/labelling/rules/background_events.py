@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector.model.calibration import sigmoid
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs
 from trainer.labelling.rules.background_events import context_dependence
 from trainer.labelling.rules.invariants import Rule, breaks, concerns, excess, mine
 from trainer.labelling.rules.lexicon import severity

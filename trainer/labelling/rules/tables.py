@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.signatures import Runs
+from detector.model.runs import Runs
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
