@@ -57,9 +57,3 @@ LABELLERS: Mapping[str, LabellerRow] = {
     "openai": LabellerRow("trainer.labelling.openai_compatible:make_openai"),
     "recorded": LabellerRow("trainer.labelling.recorded:make_recorded", needs="recorded.answers"),
 }
-
-
-def labeller_names() -> str:
-    """The names for people: `'a', 'b' or 'c'`."""
-    names = [f"'{name}'" for name in LABELLERS]
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

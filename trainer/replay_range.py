@@ -1,4 +1,4 @@
-"""Where a replay begins or ends: a time, an offset for every partition, or an offset a partition."""
+"""Beginning or end of a replay: a time, one offset for all partitions, or an offset per partition."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Bound:
     Attributes:
         time_ms: the first record with this time stamp or a later one, milliseconds since the epoch.
         offset: this offset in every partition.
-        offsets: partition → offset; partitions that are not named are not bounded.
+        offsets: partition → offset; other partitions are unbounded.
     """
 
     time_ms: int | None = None
@@ -26,7 +26,7 @@ class Bound:
 
 
 def parse_bound(text: str) -> Bound:
-    """The bound that a setting spells; a time without a zone is UTC.
+    """The bound of a setting's text; a time without a zone is UTC.
 
     Raises:
         ValueError: it is none of the three.

@@ -6,14 +6,15 @@ environment over the file.
 
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from broker.settings import KafkaSettings
+from detector.settings import RowOf
 from detector.system import SystemSpec
 from schemas.topics import Topics
-from trainer.labellers import LABELLERS, labeller_names
+from trainer.labellers import LABELLERS
 from trainer.replay_range import parse_bound
 
 STARTER = "starter"
@@ -77,11 +78,11 @@ class TargetSettings(_Input):
 
 
 class SourceSettings(_Input):
-    """The mature system whose labels are known; `path` may be `starter`: labelled logs that fusionlog makes itself.
+    """The mature system whose labels are known; `path` may be `starter`: labelled logs that fusionlog generates.
 
     Attributes:
         spec: the system; None for `starter`, which brings its own.
-        labels: CSV of labels beside the log: `BlockId,Label` (a label a window key) or `start,end[,key]` (incidents).
+        labels: CSV of labels beside the log: `BlockId,Label` (a label per window key) or `start,end[,key]` (incidents).
             Without it the lines carry their labels: BGL's first field, or a JSON field `label` or `anomalous`.
     """
 
@@ -147,10 +148,8 @@ class TrainerSettings(_Frozen):
     store: str = Field(default=KAFKA, min_length=1, description="kafka://, a folder, or any URL that fsspec opens")
     source: SourceSettings = Field(default_factory=SourceSettings)
     target: TargetSettings
-    labeller: str = Field(
-        default="heuristic",
-        description="who is asked whether windows are anomalous",
-        json_schema_extra={"enum": list(LABELLERS)},
+    labeller: Annotated[str, RowOf(LABELLERS)] = Field(
+        default="heuristic", description="labels windows as normal or anomalous"
     )
     budget: int = Field(
         default_factory=_default_budget, ge=10, description="answers asked for; 20000 of the heuristic, 1000 of others"
@@ -182,13 +181,6 @@ class TrainerSettings(_Frozen):
     def _prefix(cls, prefix: str) -> str:
         Topics(prefix)
         return prefix
-
-    @field_validator("labeller")
-    @classmethod
-    def _in_table(cls, name: str) -> str:
-        if name not in LABELLERS:
-            raise ValueError(f"must be one of {labeller_names()}, got {name!r}")
-        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,7 +7,8 @@ from typing import Protocol
 from detector.model.baseline import NoveltyBaseline
 from detector.model.detection_model import DetectionModel
 from detector.model.explain import Contribution, explain
-from detector.model.scoring import Runs, Scorer
+from detector.model.runs import Runs
+from detector.model.scoring import Scorer
 from schemas.alert import ModelReference, NearestSourceEvent
 
 TOP_TEMPLATES = 5

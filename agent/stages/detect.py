@@ -20,7 +20,7 @@ from agent.timeouts import SYSTEM_CLOCK
 from detector.errors import DecodeError, SnapshotError
 from detector.input.redact import redact
 from detector.model.baseline import NoveltyBaseline
-from detector.model.scoring import run_lengths
+from detector.model.runs import run_lengths
 from detector.parsing.templates import TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec

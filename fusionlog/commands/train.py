@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trainer.labellers import LABELLERS
+
 if TYPE_CHECKING:
     from trainer.learning.evaluation import Share
     from trainer.recipe import TrainingReport
@@ -61,7 +63,7 @@ def train(
     idle_seconds: Annotated[float | None, typer.Option(help="session: gap that ends a window.")] = None,
     source_size_seconds: Annotated[float | None, typer.Option(help="As --size-seconds, for the source.")] = None,
     size_seconds: Annotated[float | None, typer.Option(help="tumbling: length of a window.")] = None,
-    labeller: Annotated[str | None, typer.Option(help="heuristic, openai or recorded. (default: heuristic)")] = None,
+    labeller: Annotated[str | None, typer.Option(help=f"{', '.join(LABELLERS)}. (default: heuristic)")] = None,
     answers: Annotated[Path | None, typer.Option(help="Recorded answers (JSON lines), for recorded.")] = None,
     budget: Annotated[int | None, typer.Option(help="Answers to ask the labeller for.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. (default: 0)")] = None,

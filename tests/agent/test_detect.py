@@ -13,7 +13,8 @@ from agent.stages.stage import Output, PlainRecord, TopicRole, restore_snapshot,
 from agent.testing import records_of
 from detector.errors import SnapshotError
 from detector.input.line_reader import LineReader
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import run_lengths
+from detector.model.scoring import Scorer
 from detector.partition_reader import PartitionReader, SystemReader
 from detector.system import WindowSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_model

@@ -22,7 +22,7 @@ from agent.worker import Worker
 from broker.registry.blob_stores import BlobStore
 from detector.input.line_reader import LineReader
 from detector.model.explain import Contribution
-from detector.model.scoring import Runs
+from detector.model.runs import Runs
 from detector.testing import SYSTEM, tiny_model
 from schemas.alert import NearestSourceEvent
 from schemas.codec import encode

@@ -42,7 +42,7 @@ class Deployment:
     servers: str
 
 
-@pytest.fixture(params=["helm", "compose"])
+@pytest.fixture(params=["helm", pytest.param("compose", marks=pytest.mark.slow)])
 def deployment(request: pytest.FixtureRequest, kafka: str, tmp_path: Path) -> Iterator[Deployment]:
     """Chart and compose file in turn."""
     if request.param == "helm":

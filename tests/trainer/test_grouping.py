@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.model.runs import Runs
 from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.labelling.grouping import VIEWS, label_groups
 
 
-def corpus_of(*rows):
+def corpus_of(*rows: tuple[Runs, int]) -> Corpus:
     """A corpus of (runs, windows) rows."""
     return Corpus(
         system="s",
@@ -35,21 +36,21 @@ ORDER = corpus_of(
     ("budget", "view", "groups"),
     [(100, "sequence", 7), (7, "sequence", 7), (6, "counts8", 5), (4, "counts3", 4), (3, "set", 2), (1, "set", 2)],
 )
-def test_the_finest_view_within_the_budget_is_taken(budget, view, groups):
+def test_the_finest_view_within_the_budget_is_taken(budget: int, view: str, groups: int) -> None:
     """Sequence, then counts to 8, then to 3, then the set; the set even where it does not fit."""
     found = label_groups(ORDER, budget)
     assert {group.view for group in found} == {view}
     assert len(found) == groups
 
 
-def test_groups_and_members_are_ordered_by_windows():
+def test_groups_and_members_are_ordered_by_windows() -> None:
     """The most frequent group first, and in it the most frequent signature."""
     first, *_ = label_groups(ORDER, 2)
     assert first.members[0] == 1
     assert first.windows == 17
 
 
-def test_a_budget_of_nothing_is_refused():
+def test_a_budget_of_nothing_is_refused() -> None:
     """At least one answer is needed."""
     with pytest.raises(ValueError, match="budget must be at least 1, got 0"):
         label_groups(ORDER, 0)
@@ -62,7 +63,7 @@ runs = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 12)), min_size
     st.lists(st.tuples(runs, st.integers(1, 50)), min_size=1, max_size=25, unique_by=lambda row: row[0]),
     st.integers(1, 30),
 )
-def test_every_signature_is_in_exactly_one_group(rows, budget):
+def test_every_signature_is_in_exactly_one_group(rows: list[tuple[Runs, int]], budget: int) -> None:
     """Groups divide the corpus, members agree under the view, and the order of signatures does not matter."""
     corpus = corpus_of(*rows)
     groups = label_groups(corpus, budget)

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 import pytest
@@ -7,18 +8,22 @@ from trainer.labelling.base import Question
 from trainer.labelling.heuristic import HeuristicLabeller, mine_evidence
 from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.rules.invariants import breaks, concerns, mine
-from trainer.labelling.rules.tables import tabulate
+from trainer.labelling.rules.tables import Floats, tabulate
 from trainer.testing import TEXTS, corpus, course, history, runs_of, spoilt
 
 
-def _probabilities(windows, texts=TEXTS, scored=None):
+def _probabilities(
+    windows: Sequence[Sequence[str]],
+    texts: Mapping[str, str] = TEXTS,
+    scored: Sequence[Sequence[str]] | None = None,
+) -> Floats:
     known = corpus(windows, texts=texts)
     model = EvidenceModel([s.runs for s in known.signatures], [float(s.windows) for s in known.signatures], texts)
     return sigmoid(model.score([runs_of(window) for window in (scored or windows)]).log_odds)
 
 
 @pytest.mark.parametrize("kind", ["missing", "order", "burst", "words"])
-def test_each_kind_of_failure_is_found_in_unlabelled_windows(kind):
+def test_each_kind_of_failure_is_found_in_unlabelled_windows(kind: str) -> None:
     """Windows that break what nearly all others keep, or hold a rare alarming line, are anomalous; others are not."""
     windows, kinds = history()
     p = _probabilities(windows)
@@ -28,20 +33,20 @@ def test_each_kind_of_failure_is_found_in_unlabelled_windows(kind):
     assert false_alarms <= 0.01 * len(windows)
 
 
-def test_a_frequent_alarming_line_in_orderly_windows_is_harmless():
+def test_a_frequent_alarming_line_in_orderly_windows_is_harmless() -> None:
     """An alarming line in a fifth of the windows, all otherwise orderly, does not make them anomalous."""
     rng = Random(1)
-    texts = TEXTS | {"loud": "optional lookup failed with error"}
+    texts = {**TEXTS} | {"loud": "optional lookup failed with error"}
     windows = [course(rng) for _ in range(400)]
     for window in windows[::5]:
         window.insert(2, "loud")
     assert (_probabilities(windows, texts) >= 0.5).sum() == 0
 
 
-def test_a_new_harmless_line_from_some_day_on_is_no_anomaly():
+def test_a_new_harmless_line_from_some_day_on_is_no_anomaly() -> None:
     """A rare line without words of alarm is not enough, nor is a line that a new version brings."""
     rng = Random(2)
-    texts = TEXTS | {"new": "exporter flushed <NUM> points", "once": "badge of operator renewed"}
+    texts = {**TEXTS} | {"new": "exporter flushed <NUM> points", "once": "badge of operator renewed"}
     windows = [course(rng) for _ in range(400)]
     for window in windows[280::2]:
         window.append("new")
@@ -49,35 +54,35 @@ def test_a_new_harmless_line_from_some_day_on_is_no_anomaly():
     assert (_probabilities(windows, texts) >= 0.5).sum() == 0
 
 
-def test_another_usual_path_excuses_missing_steps():
+def test_another_usual_path_excuses_missing_steps() -> None:
     """Steps that a frequent harmless path of its own leaves out are not missed."""
     rng = Random(3)
-    texts = TEXTS | {"cancel": "customer called the order off"}
+    texts = {**TEXTS} | {"cancel": "customer called the order off"}
     windows = [course(rng) for _ in range(400)]
     windows += [["recv", "check", "cancel", "close"] for _ in range(15)]
     assert (_probabilities(windows, texts)[-15:] >= 0.5).sum() == 0
 
 
-def test_an_alarming_background_event_is_harmless_and_the_same_line_after_one_step_is_not():
+def test_an_alarming_background_event_is_harmless_and_the_same_line_after_one_step_is_not() -> None:
     """An alarming line anywhere in orders that go on as usual does not count; after one step only, it does."""
-    texts = TEXTS | {"drift": "cache write failed, tried again"}
+    texts = {**TEXTS} | {"drift": "cache write failed, tried again"}
 
-    def flagged(place):
+    def flagged(place: Callable[[list[str], Random], int]) -> int:
         rng = Random(4)
         windows = [course(rng) for _ in range(1200)]
         for window in windows[::80]:
             window.insert(place(window, rng), "drift")
-        return (_probabilities(windows, texts)[::80] >= 0.5).sum()
+        return int((_probabilities(windows, texts)[::80] >= 0.5).sum())
 
     assert flagged(lambda window, rng: rng.randint(1, len(window))) == 0
     assert flagged(lambda window, _: window.index("pack") + 1) == 15
 
 
-def test_a_rare_path_is_excused_where_nothing_beside_it_is_alarming():
+def test_a_rare_path_is_excused_where_nothing_beside_it_is_alarming() -> None:
     """Of two rare ways to leave steps out, the one that comes with a line of alarm is a failure."""
-    texts = TEXTS | {"cancel": "customer called the order off", "dead": "fatal: address service crashed"}
+    texts = {**TEXTS} | {"cancel": "customer called the order off", "dead": "fatal: address service crashed"}
 
-    def scored(*path):
+    def scored(*path: str) -> float:
         rng = Random(3)
         windows = [course(rng) for _ in range(1000)] + [list(path)] * 12
         return float(_probabilities(windows, texts)[-1])
@@ -86,7 +91,7 @@ def test_a_rare_path_is_excused_where_nothing_beside_it_is_alarming():
     assert scored("recv", "check", "dead", "cancel", "close") >= 0.5
 
 
-def test_rules_are_broken_only_by_windows_that_they_apply_to():
+def test_rules_are_broken_only_by_windows_that_they_apply_to() -> None:
     """No rule is broken by a window that it does not apply to."""
     windows, _ = history()
     known = corpus(windows)
@@ -97,7 +102,7 @@ def test_rules_are_broken_only_by_windows_that_they_apply_to():
         assert not (breaks(rule, tables) & ~concerns(rule, tables)).any()
 
 
-def test_unseen_windows_of_known_failures_are_found():
+def test_unseen_windows_of_known_failures_are_found() -> None:
     """The rules apply to windows that were not in the corpus."""
     windows, _ = history()
     rng = Random(99)
@@ -106,7 +111,7 @@ def test_unseen_windows_of_known_failures_are_found():
     assert (_probabilities(windows, scored=[course(rng) for _ in range(50)]) >= 0.5).mean() <= 0.02
 
 
-def test_answers_are_right_and_repeat_themselves():
+def test_answers_are_right_and_repeat_themselves() -> None:
     """Anomalous answers are right, their evidence are events of the system, and asking twice gives the same."""
     windows, kinds = history()
     target = corpus(windows)
@@ -122,6 +127,6 @@ def test_answers_are_right_and_repeat_themselves():
         assert answer.prompt_hash
 
 
-def test_in_an_empty_system_nothing_is_anomalous():
+def test_in_an_empty_system_nothing_is_anomalous() -> None:
     """A corpus of one window has no rules, so nothing is anomalous by them."""
     assert _probabilities([["recv", "close"]])[0] < 0.5

@@ -6,21 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.errors import TrainerError
-from trainer.labelling.base import Answer
+from trainer.labelling.base import Answer, Label
 from trainer.labelling.ledger import Entry, LabelLedger
 
 
-def _answer(number, label="normal", labeller="llm"):
+def _answer(number: int, label: Label = "normal", labeller: str = "llm") -> Answer:
     return Answer(f"g{number}", label, 0.75, ("e1",), "said so", labeller, f"hash{number}", 12)
 
 
-def _write(path, *answers):
+def _write(path: Path, *answers: Answer) -> None:
     with LabelLedger(path) as ledger:
         ledger.append(Entry(answer, 1, ("g9",)) for answer in answers)
 
 
-def test_answers_are_found_again_by_giver_and_question(tmp_path):
-    """A later run finds an answer exactly as it was given, and no other labeller's."""
+def test_answers_are_found_again_by_labeller_and_question(tmp_path: Path) -> None:
+    """A later run finds an answer exactly as it was, and none of another labeller."""
     path = tmp_path / "work" / "labels.jsonl"
     _write(path, _answer(1), _answer(2, "abstain"))
     with LabelLedger(path) as ledger:
@@ -30,7 +30,7 @@ def test_answers_are_found_again_by_giver_and_question(tmp_path):
         assert ledger.find("llm", "hash3") is None
 
 
-def test_an_answer_is_kept_once(tmp_path):
+def test_an_answer_is_kept_once(tmp_path: Path) -> None:
     """Appending the same answer again writes nothing."""
     path = tmp_path / "labels.jsonl"
     _write(path, _answer(1), _answer(1))
@@ -39,7 +39,7 @@ def test_an_answer_is_kept_once(tmp_path):
 
 
 @given(st.integers(min_value=1, max_value=400))
-def test_a_crash_at_any_byte_costs_at_most_the_last_answer(tmp_path_factory, cut):
+def test_a_crash_at_any_byte_costs_at_most_the_last_answer(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     """A file cut short anywhere opens, holds the whole lines, and takes new answers after them."""
     path = tmp_path_factory.mktemp("ledger") / "labels.jsonl"
     _write(path, *(_answer(number) for number in range(3)))
@@ -54,7 +54,7 @@ def test_a_crash_at_any_byte_costs_at_most_the_last_answer(tmp_path_factory, cut
         assert len(ledger) == kept.count(b"\n") + 1
 
 
-def test_a_revoked_answer_is_asked_for_again(tmp_path):
+def test_a_revoked_answer_is_asked_for_again(tmp_path: Path) -> None:
     """Revocation is a line of its own: history stays, the answer is gone, and a new one can come."""
     path = tmp_path / "labels.jsonl"
     _write(path, _answer(1), _answer(2))
@@ -72,7 +72,7 @@ def test_a_revoked_answer_is_asked_for_again(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["[]", '{"group": "g"}', "not json", '{"group": 1, "label": "maybe"}', "\x00"])
-def test_a_line_that_is_no_answer_is_passed_over(tmp_path, line):
+def test_a_line_that_is_no_answer_is_passed_over(tmp_path: Path, line: str) -> None:
     """Foreign lines do not stop a run and do not become answers."""
     path = tmp_path / "labels.jsonl"
     _write(path, _answer(1))
@@ -82,8 +82,8 @@ def test_a_line_that_is_no_answer_is_passed_over(tmp_path, line):
         assert len(ledger) == 1
 
 
-def test_what_a_model_learned_from_is_noted(tmp_path):
-    """The ledger tells which artifact came out of it, and that line is no answer."""
+def test_what_a_model_learned_from_is_noted(tmp_path: Path) -> None:
+    """The ledger names the artifact that learned from it, and that line is no answer."""
     path = tmp_path / "labels.jsonl"
     with LabelLedger(path) as ledger:
         ledger.learned("abc", 3)
@@ -92,7 +92,7 @@ def test_what_a_model_learned_from_is_noted(tmp_path):
         assert len(ledger) == 0
 
 
-def test_a_ledger_of_an_earlier_version_is_read(tmp_path):
+def test_a_ledger_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """Its answers were paid for: they are found under their labeller, and what was revoked stays revoked."""
     path = tmp_path / "labels.jsonl"
     path.write_bytes((Path(__file__).parent / "data" / "ledger_0_1.jsonl").read_bytes())
@@ -105,8 +105,8 @@ def test_a_ledger_of_an_earlier_version_is_read(tmp_path):
         assert len(ledger) == 2
 
 
-def test_two_runs_cannot_share_a_ledger(tmp_path):
-    """The second is told which folder is taken; once the first has ended, it may."""
+def test_two_runs_cannot_share_a_ledger(tmp_path: Path) -> None:
+    """The error of the second names the folder; once the first has ended, it may."""
     with LabelLedger(tmp_path / "labels.jsonl") as ledger:
         ledger.append([Entry(_answer(1), 0)])
         with pytest.raises(TrainerError, match="work_dir must be used by one training run at a time"):

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any, Never
+
 import numpy as np
 import pytest
 
@@ -10,20 +13,20 @@ GROUPS = ["a", "b", "c", "d"]
 
 
 @pytest.fixture
-def vectors():
+def vectors() -> RetrievalVectors:
     """Retrieval vectors of four windows."""
     return RetrievalVectors(
         Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), TEXTS, WINDOWS, [9.0, 3.0, 1.0, 1.0]
     )
 
 
-def _filled(vectors, uri):
+def _filled(vectors: RetrievalVectors, uri: str | None) -> Retrieval:
     retrieval = Retrieval(vectors, uri)
     retrieval.add(GROUPS, WINDOWS)
     return retrieval
 
 
-def test_vectors_are_units_that_see_counts_and_rarity(vectors):
+def test_vectors_are_units_that_see_counts_and_rarity(vectors: RetrievalVectors) -> None:
     """More of an event moves a window, but not in proportion; order does not move it."""
     once, often, turned = vectors.of(
         [runs_of(["recv", "gone"]), runs_of(["recv", "gone", "gone"]), runs_of(["gone", "recv"])]
@@ -33,7 +36,7 @@ def test_vectors_are_units_that_see_counts_and_rarity(vectors):
     assert 0.9 < float(once @ often) < 1.0
 
 
-def test_a_group_is_not_its_own_neighbour(vectors):
+def test_a_group_is_not_its_own_neighbor(vectors: RetrievalVectors) -> None:
     """Neighbors come nearest first, at most three, and never the group that asks."""
     found = _filled(vectors, None).neighbors(["a"], [WINDOWS[0]])[0]
     assert found[0].group == "b"
@@ -42,7 +45,7 @@ def test_a_group_is_not_its_own_neighbour(vectors):
     assert [match.similarity for match in found] == sorted((match.similarity for match in found), reverse=True)
 
 
-def test_milvus_finds_what_exact_search_finds(vectors, tmp_path):
+def test_milvus_finds_what_exact_search_finds(vectors: RetrievalVectors, tmp_path: Path) -> None:
     """Milvus Lite gives the same groups and cosines as the search in memory, also after a repeated insert."""
     exact = _filled(vectors, None)
     milvus = _filled(vectors, str(tmp_path / "vectors.db"))
@@ -56,7 +59,7 @@ def test_milvus_finds_what_exact_search_finds(vectors, tmp_path):
         milvus.close()
 
 
-def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors, tmp_path):
+def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors: RetrievalVectors, tmp_path: Path) -> None:
     """A path that cannot be a database degrades by name, and answers are those of the exact search."""
     (tmp_path / "file").write_text("not a folder")
     retrieval = _filled(vectors, str(tmp_path / "file" / "vectors.db"))
@@ -65,11 +68,13 @@ def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors, tmp_pa
     assert retrieval.neighbors(["a"], [WINDOWS[0]])[0][0].group == "b"
 
 
-def test_milvus_that_fails_midway_loses_nothing(vectors, tmp_path, monkeypatch):
+def test_milvus_that_fails_midway_loses_nothing(
+    vectors: RetrievalVectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the index breaks after answers were added, the search in memory has all of them."""
     retrieval = _filled(vectors, str(tmp_path / "vectors.db"))
 
-    def broken(*_arguments):
+    def broken(*_arguments: Any) -> Never:
         raise RuntimeError("gone")
 
     monkeypatch.setattr(MilvusIndex, "search", broken)

@@ -1,6 +1,7 @@
 """Settings of a training run."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,12 +10,12 @@ from trainer.replay_range import Bound, parse_bound
 from trainer.settings import TrainerSettings, system_name
 
 
-def load(**values):
+def load(**values: Any) -> TrainerSettings:
     """Settings from flags alone."""
     return load_settings(TrainerSettings, None, values, {})
 
 
-def test_a_target_is_enough():
+def test_a_target_is_enough() -> None:
     """The starter is the source, the name comes from the path, the heuristic answers as often as asked."""
     settings = load(target={"path": "/logs/My App.log.xz"})
     assert settings.source.path == "starter"
@@ -25,13 +26,13 @@ def test_a_target_is_enough():
     assert settings.work_dir == Path(".fusionlog/my-app")
 
 
-def test_answers_that_cost_money_are_fewer():
+def test_answers_that_cost_money_are_fewer() -> None:
     """The budget's default depends on the labeller, a given one does not."""
     assert load(target={"path": "a"}, labeller="openai").budget == 1_000
     assert load(target={"path": "a"}, labeller="openai", budget=77).budget == 77
 
 
-def test_a_partial_system_keeps_the_name_of_its_path():
+def test_a_partial_system_keeps_the_name_of_its_path() -> None:
     """A layout alone does not make the name necessary."""
     settings = load(target={"path": "kafka://raw.orders", "spec": {"key_pattern": "x"}})
     assert settings.target.topic == "raw.orders"
@@ -40,7 +41,7 @@ def test_a_partial_system_keeps_the_name_of_its_path():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({}, "target must be given, got nothing"),
         ({"target": {"path": "a"}, "bugdet": 3}, "bugdet must be a known key"),
@@ -56,11 +57,11 @@ def test_a_partial_system_keeps_the_name_of_its_path():
         ({"target": {"path": "a", "labels": "x"}}, "target.labels must be a known key"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(values, told):
+def test_what_is_wrong_is_said_in_a_line(values: dict[str, Any], message: str) -> None:
     """Key, value and what is allowed; a target has no place for labels."""
     with pytest.raises(SettingsError) as caught:
         load(**values)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -68,7 +69,7 @@ def test_what_is_wrong_is_said_in_a_line(values, told):
     ("path", "name"),
     [("a/HDFS_5k.log.xz", "hdfs-5k"), ("kafka://raw.a_b", "raw-a-b"), ("/logs/", "logs"), ("___", "system")],
 )
-def test_names_are_made_from_paths(path, name):
+def test_names_are_made_from_paths(path: str, name: str) -> None:
     """A name is what a system may be called: lower case, digits and dashes."""
     assert system_name(path) == name
 
@@ -83,13 +84,13 @@ def test_names_are_made_from_paths(path, name):
         ("1970-01-02", Bound(time_ms=86_400_000)),
     ],
 )
-def test_bounds_are_offsets_or_times(text, bound):
+def test_bounds_are_offsets_or_times(text: str, bound: Bound) -> None:
     """A time without a zone is UTC."""
     assert parse_bound(text) == bound
 
 
 @pytest.mark.parametrize("text", ["", "offset:", "offset:-1", "p0=1,x", "yesterday", "p=1"])
-def test_other_bounds_are_refused(text):
+def test_other_bounds_are_refused(text: str) -> None:
     """The three ways are named."""
     with pytest.raises(ValueError, match="must be an ISO time"):
         parse_bound(text)

@@ -1,5 +1,8 @@
 """Labels beside a log."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from detector.windowing.cutter import Window
@@ -7,7 +10,7 @@ from trainer.data.window_labels import IncidentLabels, KeyLabels, read_window_la
 from trainer.errors import SourceError
 
 
-def window(key="a", times_ms=(0,)):
+def window(key: str = "a", times_ms: Sequence[int] = (0,)) -> Window:
     """A window of that key with lines at those times."""
     return Window(
         id="0" * 32,
@@ -27,14 +30,14 @@ def window(key="a", times_ms=(0,)):
     )
 
 
-def read(tmp_path, text):
+def read(tmp_path: Path, text: str) -> KeyLabels | IncidentLabels:
     """Labels from a CSV of that text."""
     path = tmp_path / "labels.csv"
     path.write_text(text, "utf-8")
     return read_window_labels(path)
 
 
-def test_loghub_labels_name_keys(tmp_path):
+def test_loghub_labels_name_keys(tmp_path: Path) -> None:
     """`BlockId,Label` with the words Normal and Anomaly; keys that are not listed are normal."""
     labels = read(tmp_path, "BlockId,Label\nblk_1,Normal\nblk_-2,Anomaly\n\n")
     assert labels == KeyLabels(frozenset({"blk_-2"}), listed=2)
@@ -43,7 +46,7 @@ def test_loghub_labels_name_keys(tmp_path):
     assert labels.label(window("blk_3")) is False
 
 
-def test_incidents_are_times_of_a_key_or_of_all(tmp_path):
+def test_incidents_are_times_of_a_key_or_of_all(tmp_path: Path) -> None:
     """A window with a line inside an incident of its key, or of all keys, is anomalous."""
     text = "start,end,key\n1970-01-01T00:00:10Z,1970-01-01T00:00:20Z,db1\n100,200,\n150,300.5,\n"
     labels = read(tmp_path, text)
@@ -54,15 +57,15 @@ def test_incidents_are_times_of_a_key_or_of_all(tmp_path):
     assert labels.label(window("db2", [300_501])) is False
 
 
-def test_a_window_around_an_incident_without_a_line_inside_is_not_in_it(tmp_path):
-    """A long session is judged by its lines, not by its first and last time."""
+def test_a_window_around_an_incident_without_a_line_inside_is_not_in_it(tmp_path: Path) -> None:
+    """A long session is labelled by its lines, not by its first and last time."""
     labels = read(tmp_path, "start,end\n100,200\n")
     assert labels.label(window(times_ms=[50_000, 250_000])) is False
     assert labels.label(window(times_ms=[50_000, 150_000, 250_000])) is True
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n", "must have the columns BlockId,Label"),
         ("", "must have the columns BlockId,Label"),
@@ -72,13 +75,13 @@ def test_a_window_around_an_incident_without_a_line_inside_is_not_in_it(tmp_path
         ("start,end\nnoon,100\n", "line 2: must be an ISO time"),
     ],
 )
-def test_other_files_are_refused_with_their_line(tmp_path, text, told):
+def test_other_files_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     """Both conventions are named, and the line that is wrong."""
-    with pytest.raises(SourceError, match=told):
+    with pytest.raises(SourceError, match=message):
         read(tmp_path, text)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     """A label file in another encoding is not guessed at."""
     (tmp_path / "labels.csv").write_bytes(b"key,label\n\xff\xfe,1\n")
     with pytest.raises(SourceError, match="must be CSV in UTF-8"):

@@ -4,12 +4,10 @@ Lines go through the agent's own `PartitionReader`, so the windows are those the
 distinct windows, never with lines.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Literal
 
 import structlog
 
@@ -18,10 +16,11 @@ from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import Window, wall_clock_ms
-from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine
+from trainer.data.lines import SourceLine
 from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target
 from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
+from trainer.data.unread_times import Role, keep_head, warn_of_unread_times
 from trainer.data.window_labels import WindowLabels
 from trainer.errors import SourceError
 from trainer.progress import Progress
@@ -31,22 +30,6 @@ __all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates",
 EXAMPLE_WINDOWS = 64
 _STEP_LINES = 5_000
 _BATCH_LINES = 1_000
-_HEAD_LINES = 1_000
-# How lines begin that carry a time, and what reads it; without backslashes, which logs and shells write in other ways.
-_DATED = (
-    (
-        re.compile(rb"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d"),
-        "[^0-9]?(?P<time>[0-9]{4}-[0-9-]+[T ][^] ]+)[]]? (?P<message>.*)",
-        "iso",
-    ),
-    (
-        re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "),
-        "(?P<time>[A-Z][a-z]+ +[0-9]+ [0-9:]+) (?P<message>.*)",
-        "%b %d %H:%M:%S",
-    ),
-)
-
-Role = Literal["source", "target"]
 
 
 def read_corpus(
@@ -73,9 +56,9 @@ def read_corpus(
     role: Role = "source" if is_source else "target"
     progress.stage(f"{role}: templates", stream.size)
     head: list[AnyLine] = []
-    lines = _counted(_keeping_head(stream.lines(), head), progress)
+    lines = _counted(keep_head(stream.lines(), head), progress)
     templates = learn_templates(lines, stream.spec, sample_lines, seed, learned)
-    _warn_of_unread_times(head, stream.spec, role)
+    warn_of_unread_times(head, stream.spec, role)
     progress.stage(f"{role}: windows", stream.size)
     labels = stream.labels if isinstance(stream, Source) else None
     corpus = build_corpus(_counted(stream.lines(), progress), stream.spec, TemplateMatcher(templates), labels, role)
@@ -91,7 +74,7 @@ def build_corpus(
     labels: WindowLabels | None = None,
     role: Role = "target",
 ) -> Corpus:
-    """Match and window every line, and keep one row a distinct run-length sequence.
+    """Match and window every line, and keep one row per distinct run-length sequence.
 
     A window of a source is anomalous if `labels` says so; without `labels`, if one of its lines is labelled anomalous.
 
@@ -99,8 +82,8 @@ def build_corpus(
         lines: of each partition in the order of their offsets.
         spec: the system.
         matcher: the frozen templates.
-        labels: labels that stand beside a source's log.
-        role: what the system is in this run; errors name its options.
+        labels: of a source, where they are in a file of their own.
+        role: of the system in this run; errors name its options.
 
     Raises:
         SourceError: there is no window.
@@ -113,7 +96,7 @@ def build_corpus(
 
 
 def check_labels(corpus: Corpus) -> None:
-    """Make sure that a source can teach both classes.
+    """Make sure that a source has both classes.
 
     Raises:
         SourceError: it has no labels, or windows of one class only.
@@ -134,7 +117,7 @@ def check_labels(corpus: Corpus) -> None:
 
 @dataclass
 class _Partition:
-    """Where the reading of a partition stands."""
+    """The state of reading a partition."""
 
     topic: str
     number: int
@@ -147,7 +130,7 @@ class _Partition:
 
 @dataclass
 class _Row:
-    """What is kept of the windows that have one run-length sequence."""
+    """Counts of the windows with one run-length sequence."""
 
     windows: int = 0
     anomalous: int = 0
@@ -155,7 +138,7 @@ class _Row:
 
 
 class _Builder:
-    """Takes lines, keeps distinct run-length sequences with their counts, examples and labels."""
+    """Reduces lines to distinct run-length sequences with their counts, examples and labels."""
 
     def __init__(self, spec: SystemSpec, matcher: TemplateMatcher, labels: WindowLabels | None, role: Role) -> None:
         self._spec = spec
@@ -197,7 +180,7 @@ class _Builder:
             self._keyless += 1
 
     def finish(self) -> Corpus:
-        """Close what is open; the corpus."""
+        """Close the open windows; returns the corpus."""
         for partition in self._partitions.values():
             self._take(partition, partition.reader.flush())
         log = structlog.get_logger(__name__)
@@ -278,28 +261,3 @@ def _counted(lines: Iterable[AnyLine], progress: Progress) -> Iterator[AnyLine]:
             progress.advance(_STEP_LINES)
         yield line
     progress.advance(number % _STEP_LINES)
-
-
-def _keeping_head(lines: Iterable[AnyLine], head: list[AnyLine]) -> Iterator[AnyLine]:
-    for line in lines:
-        if len(head) < _HEAD_LINES:
-            head.append(line)
-        yield line
-
-
-def _warn_of_unread_times(head: list[AnyLine], spec: SystemSpec, role: Role) -> None:
-    """Say so when lines of text begin with a time that the plain layout does not read: windows go by event time."""
-    if spec.layout != "plain" or spec.format == "json":
-        return
-    for begins, pattern, time_format in _DATED:
-        dated = sum(begins.match(line.value) is not None for line in head if line.value is not None)
-        if dated * 2 <= len(head):
-            continue
-        prefix = "--source-" if role == "source" else "--"
-        structlog.get_logger(__name__).warning(
-            "times in lines are not read",
-            system=spec.name,
-            lines=f"{dated} of the first {len(head)} begin with a time",
-            event_time="the order in the file alone" if head[0].record_time_ms == UNKNOWN_TIME_MS else "the records'",
-            mend=f"{prefix}line-pattern '{pattern}' {prefix}time-format '{time_format}' (layout custom)",
-        )

@@ -39,7 +39,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     """A file opened for reading, unpacked by its suffix.
 
     Raises:
-        SourceError: it is not there, not a file, or packed in a way that is not read here.
+        SourceError: it is absent, not a file, or packed in another way.
     """
     suffix = path.suffix.lower()
     if suffix in _OTHER_ARCHIVES:

@@ -1,4 +1,4 @@
-"""Labels that stand in the lines themselves: read from a source's lines, cut out of a target's.
+"""Labels in the lines themselves: read from a source's lines, removed from a target's.
 
 Conventions: the first field of BGL's layout (`-` is normal, anything else names an alert), and a field `label` or
 `anomalous` of a JSON line.
@@ -24,7 +24,7 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def label_reader(spec: SystemSpec) -> Callable[[bytes | None], bool | None]:
-    """The function that reads the label in a source's line; it returns None where there is none."""
+    """The function that reads the label of a source's line; it returns None where there is none."""
 
     def read(value: bytes | None) -> bool | None:
         if not value:
@@ -37,7 +37,7 @@ def label_reader(spec: SystemSpec) -> Callable[[bytes | None], bool | None]:
 
 
 def label_remover(spec: SystemSpec) -> Callable[[bytes | None], bytes | None]:
-    """The function that takes every label out of a target's line.
+    """The function that removes every label from a target's line.
 
     Raises:
         SourceError: the system's key is a label field.
@@ -58,7 +58,7 @@ def label_remover(spec: SystemSpec) -> Callable[[bytes | None], bytes | None]:
 
 
 def label_of(value: Any) -> bool | None:
-    """A label as people write it: a boolean, 0 or 1, or a word.
+    """A label as a boolean, 0 or 1, or a word.
 
     Raises:
         SourceError: the value is none of them.
@@ -88,7 +88,7 @@ def _json_label(value: bytes) -> bool | None:
     try:
         record = msgspec.json.decode(value)
     except _NOT_JSON:
-        return None  # the line reader will say what is wrong with it
+        return None  # the line reader reports it
     if not isinstance(record, dict):
         return None
     labels = [label_of(record[name]) for name in LABEL_FIELDS if name in record]
@@ -102,7 +102,7 @@ def _without_fields(value: bytes, labelled_messages: tuple[str, ...]) -> bytes:
     try:
         record = msgspec.json.decode(value)
     except _NOT_JSON:
-        return value  # the line reader will refuse it
+        return value  # the line reader reports it
     if not isinstance(record, dict):
         return value
     kept = {name: held for name, held in record.items() if name not in LABEL_FIELDS}

@@ -1,19 +1,19 @@
-"""The two kinds of lines a run reads. Only a source's line has a place for a label."""
+"""The two kinds of lines of a run. Only the line of a source can hold a label."""
 
 from dataclasses import dataclass
 
 UNKNOWN_TIME_MS = -1
-"""Record time of a line of a file: files have none, so a line without a time of its own takes the line's before it."""
+"""Record time of a line of a file, which has none: a line without a time of its own takes that of the line before."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetLine:
-    """A line of the target: what the agent will see of it, and nothing else.
+    """A line of the target, exactly as the agent will see it.
 
     Attributes:
-        value: the record's bytes, labels taken out; None for a tombstone.
+        value: bytes of the record without labels; None for a tombstone.
         record_time_ms: time stamp of the record, or `UNKNOWN_TIME_MS`.
-        topic, partition, offset: where it stands; for a file its name, 0 and the number of the line from 0.
+        topic, partition, offset: its place; for a file the file's name, 0 and the number of the line from 0.
     """
 
     value: bytes | None
@@ -34,7 +34,7 @@ class SourceLine:
 
     Attributes:
         value, record_time_ms, topic, partition, offset: as of a target's line.
-        label: whether the line is anomalous; None where the line itself does not say.
+        label: whether the line is anomalous; None where the line has no label.
     """
 
     value: bytes | None

@@ -2,7 +2,7 @@
 
 The range is fixed when the replay is opened: records that come later are not in it, and iterating twice reads the same
 records twice. A partition ends when its position passes the range's end or the broker says that nothing more is
-there, so offsets eaten by compaction or transaction markers do not hold it up.
+there, so offsets removed by compaction or used by transaction markers do not block it.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The trainer's view of a corpus: one row a distinct window, never one a line (docs/method.md#signatures)."""
+"""The trainer's view of a corpus: one row per distinct window, never one per line (docs/method.md#signatures)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ class Signature:
     Attributes:
         id: 16 hex digits, hash of `runs`.
         runs: the sequence.
-        windows: how many windows of the corpus have it.
-        example_window_ids: ids of the first windows that have it, at most 64.
+        windows: number of windows of the corpus with this sequence.
+        example_window_ids: ids of its first windows, at most 64.
         label: source corpora only: share of its windows that are anomalous, 0.0 to 1.0; None for a target, always.
     """
 
@@ -33,7 +33,7 @@ class Signature:
     label: float | None = None
 
     def counts(self) -> dict[str, int]:
-        """How often each event stands in the window."""
+        """Number of lines of each event."""
         counts: dict[str, int] = {}
         for event_id, run in self.runs:
             counts[event_id] = counts.get(event_id, 0) + run
@@ -48,9 +48,9 @@ class Corpus:
         system: name of the system.
         texts: template (or masked line, for lines that matched none) of every event id in the signatures.
         signatures: distinct sequences, in order of first appearance.
-        lines, unreadable_lines: lines read, and lines skipped because they hold nothing readable.
+        lines, unreadable_lines: lines read, and lines skipped as unreadable.
         offset_ranges: `<topic>/<partition>` → first and last offset read.
-        keyless_lines, late_lines: lines in no window: they name no key, or came after their window was closed.
+        keyless_lines, late_lines: lines in no window, because they name no key or their window was closed.
         last_time_ms: event time of the last line read, 0 where lines have none.
     """
 

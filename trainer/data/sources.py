@@ -1,7 +1,7 @@
-"""Opening what a run reads: a labelled source and an unlabelled target, from files or by replay of a topic.
+"""Opens the inputs of a run: a labelled source and an unlabelled target, from files or by replay of a topic.
 
-Both can be read any number of times and give the same lines each time. A target's labels, if it has any, are cut out
-of its bytes here, so nothing after this module could see one.
+Both can be read any number of times and give the same lines each time. Labels in a target's lines are removed here, so
+that no later code can see one.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,8 +31,8 @@ class Source:
     Attributes:
         spec: the system.
         lines: reads its lines, from the start each time.
-        labels: labels that stand beside the log, or None where lines carry their own.
-        size: lines where they can be told beforehand (offsets of a topic), else None.
+        labels: of a file beside the log, or None where lines carry their own.
+        size: number of lines where it is known beforehand (offsets of a topic), else None.
     """
 
     spec: SystemSpec

@@ -1,4 +1,4 @@
-"""`starter_source`: labelled lines of all starter systems in one stream, and how to read them."""
+"""`starter_source`: labelled lines of all starter systems in one stream, and their system's settings."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -29,19 +29,19 @@ _START_MS = int(datetime(2025, 2, 3, 8, tzinfo=UTC).timestamp() * 1000)
 
 
 def starter_source(seed: int) -> tuple[Iterator[SourceLine], SystemSpec]:
-    """Labelled lines in the order in which they came, and their system; a seed gives the same bytes each time."""
+    """Labelled lines in order of time, and their system; a seed gives the same bytes each time."""
     return _source_lines(seed), SPEC
 
 
 def starter_lines(seed: int) -> list[SimulatedLine]:
-    """Lines of all starter systems, with the truth beside each."""
+    """Lines of all starter systems, each with its failure."""
     lines: list[SimulatedLine] = []
     for system in SYSTEMS:
         service = system(rng_of(seed, f"starter {system.__name__} words"), layout)
-        dice = rng_of(seed, f"starter {service.name}")
+        rng = rng_of(seed, f"starter {service.name}")
         kinds = [fault.kind for fault in service.faults]
-        failing = spread(int(FAILING_SHARE * SESSIONS), kinds, AT_LEAST, dice)
-        lines += simulate(service, Traffic(SESSIONS, _START_MS, SESSIONS_PER_MINUTE, failing), dice)
+        failing = spread(int(FAILING_SHARE * SESSIONS), kinds, AT_LEAST, rng)
+        lines += simulate(service, Traffic(SESSIONS, _START_MS, SESSIONS_PER_MINUTE, failing), rng)
     return sorted(lines, key=lambda line: line.time_ms)
 
 

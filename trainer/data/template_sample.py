@@ -1,13 +1,12 @@
-"""Learning a system's templates: Drain on a sample of its lines, to be frozen afterwards (docs/method.md#templates)."""
+"""Learns a system's templates: Drain on a sample of its lines, frozen afterwards (docs/method.md#templates)."""
 
 import random
 from collections.abc import Iterable, Iterator
 
 from detector.errors import DecodeError
-from detector.input.line_reader import LineReader
 from detector.parsing.drain import IncrementalDrain
-from detector.parsing.masking import Masker
-from detector.parsing.templates import Template
+from detector.parsing.templates import Template, TemplateMatcher
+from detector.partition_reader import SystemReader
 from detector.system import SystemSpec
 from trainer.data.lines import SourceLine, TargetLine
 
@@ -31,24 +30,26 @@ def learn_templates(
         spec: the system.
         sample_lines: size of the sample.
         seed: of the sample.
-        existing: texts of templates that are known already.
+        existing: texts of templates that are known before.
     """
-    reader, masker = LineReader(spec), Masker(spec.masks, spec.max_tokens)
+    reader = SystemReader(spec, TemplateMatcher(()))  # without templates, an event's text is the masked line
     drain = IncrementalDrain()
     drain.load(existing)
     seen: set[str] = set()
     for line in sample(lines, sample_lines, random.Random(seed)):  # noqa: S311 (a sample, not a secret)
         try:
-            masked = masker.mask(reader.read(line.value, line.record_time_ms).text)
+            found = reader.lines(line)
         except DecodeError:
             continue
-        if masked not in seen:  # the same line again teaches nothing
-            seen.add(masked)
-            drain.learn(masked)
+        for read in found:
+            masked = read.event.text
+            if masked not in seen:  # the same line again teaches nothing
+                seen.add(masked)
+                drain.learn(masked)
     return drain.templates()
 
 
-def sample(lines: Iterable[AnyLine], size: int, dice: random.Random) -> Iterator[AnyLine]:
+def sample(lines: Iterable[AnyLine], size: int, rng: random.Random) -> Iterator[AnyLine]:
     """Four fifths of the sample from the beginning, a fifth drawn evenly from all lines that follow; in their order."""
     room = size // _DRAWN_SHARE
     first = size - room
@@ -58,7 +59,7 @@ def sample(lines: Iterable[AnyLine], size: int, dice: random.Random) -> Iterator
             yield line
         elif len(drawn) < room:
             drawn.append((number, line))
-        elif (slot := dice.randrange(number - first + 1)) < room:
+        elif (slot := rng.randrange(number - first + 1)) < room:
             drawn[slot] = (number, line)
     for _, line in sorted(drawn, key=lambda one: one[0]):
         yield line

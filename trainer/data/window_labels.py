@@ -1,4 +1,4 @@
-"""Labels that stand beside a log: a CSV with a label a window key, or with the times of incidents."""
+"""Labels in a file beside a log: a CSV with a label per window key, or with the times of incidents."""
 
 import csv
 import io
@@ -18,22 +18,22 @@ _KEY_COLUMNS = ("blockid", "block_id", "key", "instance_id", "session", "id")
 _LABEL_COLUMNS = ("label", "anomalous")
 _START_COLUMNS, _END_COLUMNS = ("start", "starts_at", "begin"), ("end", "ends_at")
 _HOST_COLUMNS = ("key", "host", "node")
-_CONVENTIONS = "BlockId,Label (a label a key) or start,end[,key] (times of incidents)"
+_CONVENTIONS = "BlockId,Label (a label per key) or start,end[,key] (times of incidents)"
 
 Interval = tuple[int, int]
 
 
 class WindowLabels(Protocol):
-    """Says of a window whether it is anomalous."""
+    """Labels of windows."""
 
     def label(self, window: Window) -> bool | None:
-        """Whether the window is anomalous; None where this is not said."""
+        """Whether the window is anomalous; None where it has no label."""
         ...
 
 
 @dataclass(frozen=True)
 class KeyLabels:
-    """A label a window key (Loghub's `anomaly_label.csv`); a key that is not listed is normal."""
+    """A label per window key (Loghub's `anomaly_label.csv`); a key that is not listed is normal."""
 
     anomalous: frozenset[str]
     listed: int
@@ -47,8 +47,8 @@ class KeyLabels:
 class IncidentLabels:
     """Times of incidents, per key or for all: a window with a line inside one is probably anomalous.
 
-    What is outside is not known to be normal. A signature's label is a share of windows, so a sequence that also
-    stands outside incidents gets a label near 0: the weight of positive and unlabelled examples.
+    A window outside is not known to be normal. A signature's label is a share of windows, so a sequence that occurs
+    outside incidents, too, gets a label near 0: the weighting of positive and unlabelled examples.
     """
 
     everywhere: tuple[Interval, ...]
@@ -63,7 +63,7 @@ class IncidentLabels:
 
 
 def read_window_labels(path: Path) -> KeyLabels | IncidentLabels:
-    """Labels from a CSV file, which of the two kinds by its header.
+    """Labels from a CSV file; the header decides which of the two kinds it is.
 
     Raises:
         SourceError: it cannot be read, or is of neither kind.
