@@ -11,7 +11,6 @@ import faust
 import structlog
 
 from agent.errors import AgentError, redacted_traceback
-from agent.runtime.consumer_thread import GroupSettings
 from agent.runtime.transport import BatchSchema, BatchTransport
 from agent.settings import AgentSettings
 from agent.worker import Worker
@@ -31,9 +30,7 @@ class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
     worker: Worker
 
     def _new_transport(self) -> BatchTransport:
-        settings = self.worker.settings
-        group = GroupSettings(settings.kafka, settings.group, settings.instance_id, settings.session_timeout_seconds)
-        return BatchTransport(self.conf.broker_consumer, self, group, self.worker)
+        return BatchTransport(self.conf.broker_consumer, self, self.worker)
 
 
 class _Services(faust.app.BootStrategy):  # type: ignore[misc]

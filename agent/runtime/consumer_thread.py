@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,6 +20,7 @@ from faust.types import TP
 from agent.errors import PositionLost, StaleGeneration, UnreadableRecord
 from agent.runtime.batch import Batch, CommittedPosition, FetchProgress
 from agent.runtime.fallback_reader import read_plainly, stuck_partitions
+from agent.settings import AgentSettings
 from agent.stages.stage import KafkaRecord
 from broker.settings import KafkaSettings
 
@@ -33,16 +33,6 @@ REBALANCE_SECONDS = 60
 FAUST_LOG = logging.getLogger("faust.transport")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class GroupSettings:
-    """How the consumer joins its group."""
-
-    kafka: KafkaSettings
-    group: str
-    instance_id: str | None
-    session_timeout_seconds: float
 
 
 class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
@@ -58,12 +48,12 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
         self._positions = {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        group: GroupSettings = transport.group
+        settings: AgentSettings = transport.application.settings
         # Not Faust's own consumer: Faust turns SASL without an ssl context into plaintext and fails on a CA file.
         return AIOKafkaConsumer(
-            **group.kafka.aiokafka(),
-            group_id=group.group,
-            group_instance_id=group.instance_id,
+            **settings.kafka.aiokafka(),
+            group_id=settings.group,
+            group_instance_id=settings.instance_id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",  # a position out of the log is an error: moving it would lose lines silently
@@ -71,8 +61,8 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             max_poll_records=BATCH_RECORDS,
             max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            session_timeout_ms=int(group.session_timeout_seconds * 1000),
-            heartbeat_interval_ms=int(group.session_timeout_seconds * 1000 / 5),
+            session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(settings.session_timeout_seconds * 1000 / 5),
             rebalance_timeout_ms=REBALANCE_SECONDS * 1000,
         )
 
@@ -117,7 +107,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             tp.topic,
             tp.partition,
         )
-        kafka: KafkaSettings = self.transport.group.kafka
+        kafka: KafkaSettings = self.transport.application.settings.kafka
         try:
             records: Any = await asyncio.to_thread(read_plainly, kafka, tp.topic, tp.partition, position, BATCH_RECORDS)
         except KafkaException as error:

@@ -14,7 +14,8 @@ from faust.types import TP, ConsumerMessage
 
 from agent.errors import AgentError
 from agent.runtime.batch import Batch
-from agent.runtime.consumer_thread import FAUST_LOG, BatchThread, GroupSettings
+from agent.runtime.consumer_thread import FAUST_LOG, BatchThread
+from agent.settings import AgentSettings
 from broker.errors import BrokerError
 
 BUSY_SLEEP_SECONDS = 0.02
@@ -22,7 +23,13 @@ FAILED_SLEEP_SECONDS = 1.0
 
 
 class Application(Protocol):
-    """What the transport calls."""
+    """What the transport calls.
+
+    Attributes:
+        settings: of the agent.
+    """
+
+    settings: AgentSettings
 
     async def restore(self, consumer: "BatchConsumer") -> None:
         """Restore the assigned partitions and seek to their positions."""
@@ -93,15 +100,13 @@ class BatchTransport(Transport):  # type: ignore[misc]
 
     Args:
         url, app: Faust's own.
-        group: how to join the group.
         application: restores and releases partitions, and ends the agent.
     """
 
     Consumer = BatchConsumer
 
-    def __init__(self, url: Any, app: Any, group: GroupSettings, application: Application) -> None:
+    def __init__(self, url: Any, app: Any, application: Application) -> None:
         super().__init__(url, app)
-        self.group = group
         self.application = application
 
 

@@ -17,7 +17,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def stage(position: int) -> DetectionStage:
-    """A stage without state."""
+    """A stage without state, served by a model."""
     return SystemDetection(SYSTEM, ModelServing(tiny_model())).stage("raw", 3, position)
 
 
@@ -33,3 +33,14 @@ def test_a_snapshot_of_release_0_1_0_goes_on_where_it_was() -> None:
     assert [[one.id, list(one.offsets), one.event_hash] for one in windows] == expected["windows"]
     with pytest.raises(SnapshotError, match="position 12"):
         restore_snapshot(stage(11), (SNAPSHOTS / "detect_v1.bin").read_bytes())
+
+
+def test_a_snapshot_with_an_envelope_goes_on_where_it_was() -> None:
+    """Version 2 holds the baseline too: the rest of its warm-up and its scores are as without a restart."""
+    expected: dict[str, Any] = json.loads((SNAPSHOTS / "detect_v2.json").read_text())
+    restored = SystemDetection(SYSTEM, warmup_windows=5).stage("raw", 3, expected["position"])
+    restore_snapshot(restored, (SNAPSHOTS / "detect_v2.bin").read_bytes())
+    rest = [PlainRecord(at, text.encode(), time_ms) for at, text, time_ms in expected["records"]]
+    windows = records_of([restored.process(rest), restored.close_idle()], TopicRole.WINDOWS)
+    assert [[one.id, list(one.offsets), one.event_hash, one.score] for one in windows] == expected["windows"]
+    assert any(one.anomalous for one in windows)
