@@ -49,6 +49,7 @@ lint: setup ## formatting, lint, types, import direction
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases tests
 	$(BIN)/lint-imports
 
 lock: setup ## write requirements.lock anew from pyproject.toml

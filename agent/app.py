@@ -18,7 +18,10 @@ from agent.worker import Worker
 from broker.errors import BrokerError
 
 STREAM_BATCHES = 8  # batches that wait for the pipeline; Faust counts events, and an event is a batch
-REQUEST_SECONDS = 600  # Faust's own bound on restoring partitions; `Timeouts.restore` is shorter and logs the reason
+# Faust's own bound on restoring partitions; `Timeouts.restore_seconds` is shorter and logs the reason.
+REQUEST_SECONDS = 600
+# While a broker restarts it may report no partitions, and the group's leader then assigns none: until the next refresh.
+METADATA_MS = 30_000
 
 
 class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
@@ -56,6 +59,7 @@ def create_app(settings: AgentSettings) -> AgentApp:
         stream_wait_empty=True,  # then Faust calls `wait_empty`, which is our last checkpoint
         broker_request_timeout=REQUEST_SECONDS,
         broker_session_timeout=settings.session_timeout_seconds,
+        consumer_metadata_max_age_ms=METADATA_MS,
         broker_commit_interval=60,
     )
     app.worker = Worker(settings)
@@ -76,7 +80,7 @@ def run(settings: AgentSettings) -> int:
     try:
         saved = asyncio.run(_main(settings))
     except (AgentError, BrokerError) as error:
-        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - its stack says nothing more
+        log.error("agent has stopped", error=str(error))  # noqa: TRY400 - the message is enough
         return 1
     except Exception as error:  # noqa: BLE001
         log.error("agent has stopped because of an unexpected error", exception=redacted_traceback(error))  # noqa: TRY400

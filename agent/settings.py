@@ -1,4 +1,4 @@
-"""Settings of the agent: one frozen model, read once at the edge."""
+"""Settings of the agent: one frozen model, read once at the start."""
 
 from collections import Counter
 from typing import Annotated, Literal, Self
@@ -56,7 +56,7 @@ class LogSettings(_Frozen):
 
 
 class AgentSettings(_Frozen):
-    """Everything the agent is told."""
+    """All settings of the agent."""
 
     kafka: KafkaSettings = KafkaSettings()
     topic_prefix: str = Field(

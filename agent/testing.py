@@ -18,6 +18,8 @@ from agent.settings import AgentSettings
 from agent.stages.stage import Output, PlainRecord, StageFactory, TopicRole
 from agent.timeouts import DEFAULT_TIMEOUTS, Clock, Timeouts
 from detector.testing import SYSTEM
+from schemas.codec import encode
+from schemas.model_record import ModelAlias, ModelPointer
 from schemas.snapshot import SnapshotName
 
 
@@ -57,7 +59,7 @@ class MemorySource:
     """A raw partition and the group's committed position; both outlive the agent.
 
     Attributes:
-        records: the log; each record stands at its own offset.
+        records: the log; each record has its own offset.
         found: what is committed, and the ends of the log.
         commits: every commit, in order.
         refuse: raised by the next commits.
@@ -245,8 +247,43 @@ class Bed:
         )
 
 
+def model_messages(sha256: str, *, alias_epoch: int = 2, store: str = "memory://") -> list[Any]:
+    """Messages of the models topic: version 1 of `detector.testing.SYSTEM`, and the alias champion on it."""
+    system = SYSTEM.name
+    records = (
+        ModelPointer(
+            system=system,
+            version=1,
+            sha256=sha256,
+            epoch=1,
+            store=store,
+            created_ms=1,
+            labeller="heuristic",
+            size_bytes=1,
+        ),
+        ModelAlias(system=system, version=1, sha256=sha256, alias="champion", epoch=alias_epoch, moved_ms=1),
+    )
+    return [_Message(record.key.encode(), encode(record)) for record in records]
+
+
+class _Message:
+    """A message as confluent-kafka gives it."""
+
+    def __init__(self, key: bytes, value: bytes) -> None:
+        self._key, self._value = key, value
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return self._value
+
+    def offset(self) -> int:
+        return 0
+
+
 async def run_directly(function: Any, *arguments: Any) -> Any:
-    """Stands in for the worker thread."""
+    """Call a function at once, in place of the worker thread."""
     return function(*arguments)
 
 

@@ -165,8 +165,8 @@ class Worker:
 
     async def _load_templates(self) -> None:
         records = await asyncio.to_thread(self._read_templates)
-        for name, system in self.systems.items():
-            await self.run(system.catalogue.load, [record for record in records if record.system == name])
+        for system in self.systems.values():
+            await self.run(system.catalogue.load, records)
 
     def _read_templates(self) -> list[TemplateRecord]:
         newest: dict[bytes, bytes | None] = {}

@@ -1,6 +1,7 @@
 """The storm on a real Kafka: several seeds, what was injected, and what the topics say was lost."""
 
 import contextlib
+import json
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ def run(seeds: int, first_seed: int, seconds: float, work: Path | None = None) -
             logs.mkdir(parents=True, exist_ok=True)
             bed = KafkaBed(broker.bootstrap_servers, f"storm-{seed}", PARTITIONS)
             results.append(Storm(bed, broker, logs, seed, seconds).run())
+            print(json.dumps(_row(results[-1])), file=sys.stderr, flush=True)
     return _document(results) | {"seconds": round(time.monotonic() - started, 1), **environment()}
 
 
@@ -49,19 +51,6 @@ def passed(result: Mapping[str, Any]) -> bool:
 
 def _document(results: list[StormResult]) -> dict[str, Any]:
     faults = sum((result.faults for result in results), Counter[str]())
-    runs = [
-        {
-            "seed": result.seed,
-            "seconds": result.seconds,
-            "records": result.records,
-            "windows": result.verdict.windows,
-            "faults": dict(result.faults),
-            "exits": dict(result.exits),
-            "duplicates": result.verdict.duplicate_windows,
-            "problems": result.verdict.problems,
-        }
-        for result in results
-    ]
     totals = {name: sum(len(getattr(result.verdict, name)) for result in results) for name in LOSSES}
     return {
         "seeds": [result.seed for result in results],
@@ -71,5 +60,19 @@ def _document(results: list[StormResult]) -> dict[str, Any]:
         **totals,
         "duplicate_windows": sum(result.verdict.duplicate_windows for result in results),
         "duplicate_alerts": sum(result.verdict.duplicate_alerts for result in results),
-        "runs": runs,
+        "runs": [_row(result) for result in results],
+    }
+
+
+def _row(result: StormResult) -> dict[str, Any]:
+    """One run."""
+    return {
+        "seed": result.seed,
+        "seconds": result.seconds,
+        "records": result.records,
+        "windows": result.verdict.windows,
+        "faults": dict(result.faults),
+        "exits": dict(result.exits),
+        "duplicates": result.verdict.duplicate_windows,
+        "problems": result.verdict.problems,
     }

@@ -13,7 +13,7 @@ from broker.settings import ANSWER_SECONDS, KafkaSettings
 from schemas.topics import Topics
 
 OUTPUT_PARTITIONS = 1
-# Chunks of models and snapshots are 512 KiB, dead letters as large as what was sent: all below this.
+# Chunks of models and snapshots are 512 KiB; dead letters are as large as the raw record, or truncated.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
 
@@ -26,19 +26,19 @@ def ensure_topics(
     raw_config: Mapping[str, str] | None = None,
     state_partitions: int = 1,
 ) -> list[str]:
-    """Create what is missing of our topics and of the raw topics; what exists is left as it is.
+    """Create those of our topics and of the raw topics that are missing; existing topics are not changed.
 
-    A cluster without topic administration (the embedded one) makes topics when they are first asked for; there the
-    topics are asked for.
+    A cluster without topic administration (the embedded one) creates a topic when its metadata is requested; there the
+    metadata is requested.
 
     Args:
         kafka: the cluster.
         topics: our topics.
-        raw: raw topic → partitions it is created with when missing.
+        raw: raw topic → number of partitions when it is created.
         replication: replication factor; -1 takes the broker's default.
         timeout_seconds: bound of each request.
         raw_config: broker settings of raw topics that are created, e.g. `{"retention.ms": "-1"}`.
-        state_partitions: least number of partitions of the state topic, for raw topics that are not named here.
+        state_partitions: smallest number of partitions of the state topic, for raw topics that are not in `raw`.
 
     Returns:
         Names of the topics that were created.
@@ -60,7 +60,7 @@ def ensure_topics(
     if not missing:
         return []
     if embedded:
-        return _ask_for(kafka, [topic.topic for topic in missing], timeout_seconds)
+        return _create_by_request(kafka, [topic.topic for topic in missing], timeout_seconds)
     return _create(admin, missing, timeout_seconds)
 
 
@@ -71,36 +71,36 @@ def too_narrow(
     state_partitions: int = 1,
     timeout_seconds: float = 30.0,
 ) -> list[str]:
-    """What to tell the operator of topics that exist with fewer partitions than are asked for; a line each.
+    """Warnings for the operator: one line per topic that exists with fewer partitions than requested.
 
     Args:
         kafka: the cluster.
         topics: our topics.
-        raw: raw topic → partitions that are asked for.
-        state_partitions: partitions that are asked for of the state topic.
+        raw: raw topic → requested number of partitions.
+        state_partitions: requested number of partitions of the state topic.
         timeout_seconds: bound of the request.
 
     Raises:
         BrokerError: the broker does not answer.
     """
     existing, _ = _existing(AdminClient(kafka.librdkafka()), kafka, timeout_seconds)
-    told = [
-        f"topic {name!r} has {existing[name]} partitions, fewer than the {count} asked for, and is left as it is"
+    warnings = [
+        f"topic {name!r} has {existing[name]} partitions, fewer than the {count} asked for, and is not changed"
         for name, count in raw.items()
         if existing.get(name, count) < count
     ]
     wanted = _widest(existing, raw, state_partitions)
     if existing.get(topics.state, wanted) < wanted:
-        told.append(
+        warnings.append(
             f"topic {topics.state!r} has {existing[topics.state]} partitions, fewer than the {wanted} asked for: the "
             "agent needs one for each partition of the widest raw topic; add them with `kafka-topics.sh --alter "
             f"--topic {topics.state} --partitions {wanted}`"
         )
-    return told
+    return warnings
 
 
 def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeout_seconds: float = 30.0) -> None:
-    """Check that every topic is there, and that snapshots have a partition for each raw partition.
+    """Check that every topic exists, and that the state topic has a partition for each raw partition.
 
     Raises:
         BrokerError: the broker does not answer, or a topic is missing or too narrow.
@@ -109,7 +109,7 @@ def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeo
     existing, embedded = _existing(admin, kafka, timeout_seconds)
     missing = [name for name in (*raw, *(spec.name for spec in topics.specs())) if name not in existing]
     if missing and embedded:
-        _ask_for(kafka, missing, timeout_seconds)
+        _create_by_request(kafka, missing, timeout_seconds)
         return
     if missing:
         raise BrokerError(
@@ -124,7 +124,7 @@ def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeo
 
 
 def _widest(existing: Mapping[str, int], raw: Mapping[str, int], least: int) -> int:
-    """Partitions that the state topic needs: those of the widest raw topic, as it is or as it is asked for."""
+    """Partitions that the state topic needs: as many as the widest raw topic has or will have."""
     return max([least, *(existing.get(name, count) for name, count in raw.items())])
 
 
@@ -148,16 +148,16 @@ def _create(admin: AdminClient, missing: list[NewTopic], timeout_seconds: float)
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                continue  # another program was faster
+                continue  # another program created it meanwhile
             raise BrokerError(f"topic {name!r} must be creatable, got {error.args[0].str()}") from error
     return created
 
 
-def _ask_for(kafka: KafkaSettings, names: list[str], timeout_seconds: float) -> list[str]:
-    """Have each topic made by asking for its metadata as a producer does.
+def _create_by_request(kafka: KafkaSettings, names: list[str], timeout_seconds: float) -> list[str]:
+    """Have the cluster create each topic, by requesting its metadata as a producer does.
 
     Raises:
-        BrokerError: a topic is still not there.
+        BrokerError: a topic is still absent.
     """
     producer = Producer(kafka.librdkafka())
     for name in names:

@@ -1,7 +1,7 @@
-"""A broker inside this process: librdkafka's mock cluster. For the demo and tests; nothing of it outlives the process.
+"""A broker inside this process: librdkafka's mock cluster, for the demo and tests. Its records end with the process.
 
-It keeps 5 MB a partition and drops older records silently, has four partitions a topic, creates topics when they are
-asked for, compacts nothing and knows no topic administration.
+It keeps 5 MB per partition and drops older records silently, has four partitions per topic, creates topics when their
+metadata is requested, does no compaction, and has no topic administration.
 """
 
 from types import TracebackType
@@ -26,7 +26,7 @@ class EmbeddedBroker:
     def bootstrap_servers(self) -> str:
         """Address of the running broker, `127.0.0.1:<port>`."""
         if self._owner is None:
-            raise BrokerError("embedded broker must be started before its address is asked for: use `with`")
+            raise BrokerError("embedded broker must be started before it has an address: use `with`")
         return self._bootstrap_servers
 
     def start(self) -> Self:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from broker.errors import BrokerError
 
-REQUEST_TIMEOUT_MS = 30_000  # bounds every request, so that a dead broker is an error and not a silence
-ANSWER_SECONDS = 10.0  # a broker that does not say what it holds in this time is not there
+REQUEST_TIMEOUT_MS = 30_000  # bounds every request, so that a dead broker is an error
+ANSWER_SECONDS = 10.0  # a broker that does not answer a metadata request in this time is taken as down
 
 _SERVERS = re.compile(r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$|^\s*\[[0-9a-fA-F:]+\]:\d{1,5}\s*$")
 
@@ -58,7 +58,7 @@ class KafkaSettings(BaseModel):
         if sasl and (self.sasl_password is None) == (self.sasl_password_file is None):
             raise ValueError("exactly one of sasl_password and sasl_password_file must be given")
         if not sasl and (self.sasl_mechanism or self.sasl_username or self.sasl_password or self.sasl_password_file):
-            # Credentials that are silently not used would travel over an open line unnoticed.
+            # Without this error the credentials would silently go unused, over an unencrypted connection.
             raise ValueError(
                 f"security_protocol must be SASL_SSL or SASL_PLAINTEXT when sasl_… is given, "
                 f"got {self.security_protocol}"
@@ -102,7 +102,7 @@ class KafkaSettings(BaseModel):
             "client.id": self.client_id,
             "security.protocol": self.security_protocol,
             "socket.timeout.ms": REQUEST_TIMEOUT_MS,
-            "log_level": 2,  # librdkafka writes to stderr by itself; what matters comes back as errors
+            "log_level": 2,  # librdkafka writes to stderr by itself; important messages come back as errors
         }
         if self.sasl_mechanism is not None:
             settings |= {

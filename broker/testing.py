@@ -6,10 +6,10 @@ from schemas.chunks import sha256_of
 
 
 class InMemoryBlobStore:
-    """A `BlobStore` that forgets everything with the process.
+    """A `BlobStore` in memory.
 
     Attributes:
-        blobs: content by hash; tests may alter it to play a corrupt store.
+        blobs: content by hash; tests may alter it, as a corrupt store would.
     """
 
     url = "test://memory"

@@ -139,15 +139,21 @@ class TopicReader:
         """The records that have come; waits at most `seconds` for the first one.
 
         Raises:
-            OffsetGone: a position is not in the log, and the reader was told to fail then.
+            OffsetGone: a position is not in the log, and `out_of_range` is `error`.
             TopicError: the topic cannot be read.
         """
         with self._open() as consumer:
             messages = consumer.consume(1, seconds)
             if messages and max_records > 1:
-                # consume() waits for as many records as it is asked for: the rest is taken without waiting.
+                # consume() waits until it has the requested number of records, so the rest is read without waiting.
                 messages += consumer.consume(max_records - 1, 0)
-        return [message for message in messages if message.error() is None or self._passes(message)]
+        records = []
+        for message in messages:
+            if message.error() is None:
+                records.append(message)
+            else:
+                self._check(message)
+        return records
 
     def read_to(self, ends: Mapping[int, int], stall_seconds: float = STALL_SECONDS) -> Iterator[Message]:
         """The started partitions' records below `ends`; other partitions are passed over.
@@ -212,18 +218,17 @@ class TopicReader:
                     return low, high
             time.sleep(RETRY_SECONDS)
 
-    def _passes(self, message: Message) -> bool:
-        """False for what is no record and no lasting error; raises for the latter."""
+    def _check(self, message: Message) -> None:
+        """Note the end of a partition, and raise for an error that waiting does not cure."""
         error, where = message.error(), f"topic {self.topic!r}, partition {message.partition()},"
         if error.code() == _END_OF_PARTITION:
             self._ended.add(message.partition())
         elif error.code() in _OUT_OF_RANGE:
-            raise OffsetGone(f"{where} must hold the position asked for, got {error.str()}")
+            raise OffsetGone(f"{where} must hold the requested position, got {error.str()}")
         elif error.code() in _LASTING or error.fatal():
             raise TopicError(f"{where} must be readable, got {error.str()}")
         else:
             structlog.get_logger(__name__).debug("reading waits", topic=self.topic, error=error.str())
-        return False
 
 
 def read_topic(kafka: KafkaSettings, topic: str, timeout_seconds: float = STALL_SECONDS) -> Iterator[Message]:

@@ -206,7 +206,7 @@ class PartitionReader:
         return ReadBatch(lines, self._cutter.take_closed(), self._cutter.take_late(), unreadable)
 
     def close_idle(self) -> list[Window]:
-        """Close every open window because the clock says that no more lines come; the windows."""
+        """Close every open window because no line came for a while; the windows."""
         self._cutter.close_idle()
         return self._cutter.take_closed()
 

@@ -31,13 +31,13 @@ NORMAL_LINES = (
     "order=17 packed in box 4",
     "order=17 shipped by carrier 12",
 )
-"""Lines of a healthy order, in order."""
+"""Lines of a normal order, in order."""
 
 ANOMALOUS_LINES = (
     "order=17 payment gateway refused the card after 3 attempts",
     "order=17 stock ledger mismatch in warehouse 9",
 )
-"""Lines that only sick orders have."""
+"""Lines that only anomalous orders have."""
 
 SOURCE_TEXTS = ("request <NUM> accepted", "request <NUM> refused by gateway", "parcel <NUM> shipped")
 
@@ -52,7 +52,7 @@ def tiny_files(
     hidden: int = 16,
     threshold: float = 0.5,
 ) -> dict[str, bytes]:
-    """Files of a small real artifact, trained until a window with one of `anomalous` scores high; do not alter them.
+    """Files of a small real artifact, trained until a window with one of `anomalous` scores high; not to be altered.
 
     Args:
         spec: the system it is for.
@@ -108,17 +108,17 @@ def tiny_model(
 
 
 def _windows(good: Sequence[str], bad: Sequence[str], seed: int) -> list[tuple[Runs, float]]:
-    """Alternately a healthy window and one with an anomalous event somewhere in it."""
+    """Alternately a normal window and one with an anomalous event somewhere in it."""
     chance = random.Random(seed)  # noqa: S311 - a test's windows
     windows = []
     for index in range(64):
         first = chance.randrange(len(good))
         events = [event for event in (*good[first:], *good[:first]) for _ in range(chance.choice((1, 1, 2)))]
         events = events[: chance.randint(1, len(events))]
-        sick = index % 2 == 1 and bool(bad)
-        if sick:
+        anomalous = index % 2 == 1 and bool(bad)
+        if anomalous:
             events.insert(chance.randint(0, len(events)), bad[(index // 2) % len(bad)])
-        windows.append((run_lengths(events), float(sick)))
+        windows.append((run_lengths(events), float(anomalous)))
     return windows
 
 
@@ -139,10 +139,10 @@ def _trained(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
         network = SmallModel(NetworkShape(event_dim=embedder.dim, hidden=hidden), dropout=0.0)
-        optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         for _ in range(steps):
             loss = binary_cross_entropy_with_logits(network(table[rows], runs, lengths), labels)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.autograd.backward(loss)
-            optimiser.step()
+            optimizer.step()
     return network.eval()

@@ -21,7 +21,7 @@ class AlertWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplateEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A template of the window and what it carries: the score's log-odds with it minus those without it, in nats."""
+    """A template of the window and its contribution: the score's log-odds with it minus those without it, in nats."""
 
     id: str
     text: str
@@ -46,7 +46,7 @@ class SourceRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What in the window speaks for the alert; samples are raw lines, redacted and with control characters escaped."""
+    """What in the window supports the alert; samples are raw lines, redacted and with control characters escaped."""
 
     templates: tuple[TemplateEvidence, ...] = ()
     samples: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class NearestSourceEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why, in words of the method: `knowledge` is `general`, `proprietary` or `baseline` (no model yet)."""
+    """Why the window is anomalous: `knowledge` is `general`, `proprietary` or `baseline` (no model yet)."""
 
     knowledge: str
     nearest_source_event: NearestSourceEvent | None = None

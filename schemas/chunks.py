@@ -40,7 +40,7 @@ def parse_key(key: bytes | str | None) -> tuple[str, int, int]:
 
 
 class Assembler:
-    """Collects the chunks of one blob, in any order, and hands it out once it is whole and its hash holds."""
+    """Collects the chunks of one blob, in any order, and returns it once it is whole and its hash is right."""
 
     def __init__(self, sha256: str, max_bytes: int) -> None:
         self._sha256 = sha256

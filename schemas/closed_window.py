@@ -1,4 +1,4 @@
-"""The record of a closed window: what was in it and what the model said, for audits from topics alone."""
+"""The record of a closed window: its lines and its score, for audits from topics alone."""
 
 import hashlib
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ def decode(payload: bytes, kind: type[R]) -> R:
     """The record in `payload`.
 
     Raises:
-        UnknownMajorVersion: the record says another major version than `kind.MAJOR`.
+        UnknownMajorVersion: the record is of another major version than `kind.MAJOR`.
         RecordError: the bytes are not JSON, or a field is missing or of the wrong type.
     """
     version = _read(payload, _Version).schema_version

@@ -1,4 +1,4 @@
-"""Dead letters: the raw key and value of a record that could not be read, and headers that say why (after KIP-1034)."""
+"""Dead letters: raw key and value of a record that could not be read, and headers with the reason (after KIP-1034)."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _PREFIX = "fusionlog.dlq."
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Why a record was set aside, and where it stood. `timestamp_ms` is the record's Kafka time stamp."""
+    """Why a record was rejected, and its place. `timestamp_ms` is the record's Kafka time stamp."""
 
     reason: str
     message: str

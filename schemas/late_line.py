@@ -1,4 +1,4 @@
-"""A line that came after its window had been emitted."""
+"""A line that came after its window was emitted."""
 
 from schemas.codec import Record
 

@@ -4,7 +4,7 @@ from schemas.codec import Record
 
 
 class TemplateRecord(Record, frozen=True, kw_only=True):
-    """One learned template; `id` is the hash of its text, so all workers agree on it without talking."""
+    """One learned template; `id` is the hash of its text, so all workers agree on it."""
 
     id: str
     system: str

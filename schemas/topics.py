@@ -12,7 +12,7 @@ class TopicSpec:
 
     Attributes:
         name: full topic name.
-        compacted: keeps the newest record per key for ever, instead of all records for a time.
+        compacted: keeps the newest record per key forever, instead of all records for a time.
         per_raw_partition: has as many partitions as the largest raw topic (snapshots are stored by partition number).
     """
 
@@ -37,17 +37,17 @@ class Topics:
 
     @property
     def alerts(self) -> str:
-        """One record an anomalous window."""
+        """One record per anomalous window."""
         return self.name("alerts")
 
     @property
     def windows(self) -> str:
-        """One record a closed window, with its score."""
+        """One record per closed window, with its score."""
         return self.name("windows")
 
     @property
     def late(self) -> str:
-        """Lines whose window had been emitted when they came."""
+        """Lines that came after their window was emitted."""
         return self.name("late")
 
     @property

@@ -61,13 +61,14 @@ class Kafka:
         self.servers = self.settings.bootstrap_servers
         self._producer: Producer | None = None
 
-    def create_raw_topic(self, name: str, partitions: int) -> None:
+    def create_raw_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
         """Create a topic that keeps lines of any age.
 
         Raises:
             TestkitError: the broker refuses.
         """
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=RAW_TOPIC_CONFIG)
+        settings = {**RAW_TOPIC_CONFIG, **(config or {})}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
         admin = AdminClient(self.settings.librdkafka())  # held by name: its answers go with it
         try:
             admin.create_topics([topic])[name].result(REQUEST_SECONDS)
@@ -75,7 +76,7 @@ class Kafka:
             raise TestkitError(f"topic {name} must be creatable on {self.servers}, got {error}") from error
 
     def produce(self, topic: str, rows: Iterable[Row]) -> list[Place]:
-        """Produce records, each to its partition and in order; where each one stands.
+        """Produce records, each to its partition and in order; the place of each.
 
         Raises:
             TestkitError: a record was not acknowledged.
@@ -111,7 +112,7 @@ class Kafka:
         return [places[number] for number in range(sent)]
 
     def produce_lines(self, topic: str, lines: Sequence[RecordedLine], partitions: int) -> list[Place]:
-        """Produce lines with their own time stamps, a key always into the same partition; where each one stands."""
+        """Produce lines with their own time stamps, a key always into the same partition; the place of each."""
         return self.produce(
             topic, (Row(zlib.crc32(line.key) % partitions, line.value, line.time_ms, line.key) for line in lines)
         )
@@ -186,7 +187,7 @@ class Kafka:
 
 
 def _note(places: dict[int, Place], number: int, error: Any, message: Message) -> None:
-    """Keep where an acknowledged record stands."""
+    """Keep the place of an acknowledged record."""
     if error is None:
         places[number] = Place(message.partition() or 0, message.offset() or 0)
 

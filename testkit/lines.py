@@ -1,11 +1,11 @@
-"""Lines of a recorded log, and where records stand in a topic."""
+"""Lines of a recorded log, and places of records in a topic."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a record stands in its topic."""
+    """Partition and offset of a record."""
 
     partition: int
     offset: int

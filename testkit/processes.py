@@ -33,8 +33,8 @@ class ManagedProcess:
         log_file: its output is appended here.
         name: what errors call it; the command without.
         environment: variables on top of this process's own.
-        stop_signal: what it is asked to stop with when the context is left.
-        orphan_signal: what it gets when this process is killed.
+        stop_signal: the signal that `stop` sends first.
+        orphan_signal: the signal that it gets when this process is killed.
         stop_seconds: how long it may take to stop before it is killed.
     """
 
@@ -121,10 +121,10 @@ class ManagedProcess:
             raise ProcessError(str(error), self.tail()) from error
 
     def wait_for_log(self, text: str, seconds: float = WAIT_SECONDS) -> None:
-        """Wait until something stands in its log, also when it has ended since.
+        """Wait until its log holds a text; the process may have ended since.
 
         Raises:
-            ProcessError: it ended without, or did not write it in time.
+            ProcessError: it ended without the text, or did not write it in time.
         """
 
         def found() -> bool:
@@ -173,7 +173,7 @@ class ManagedProcess:
         atexit.unregister(self.kill)
 
     def pause(self) -> None:
-        """SIGSTOP: it stands still and does not know it."""
+        """SIGSTOP: it does nothing until `resume`."""
         self._signal(signal.SIGSTOP)
         self._paused = True
 
@@ -190,7 +190,7 @@ class ManagedProcess:
         """Ask it to stop, wait, and kill it when it does not; its exit code."""
         self._signal(first or self._stop_signal)
         if self._paused:
-            self.resume()  # a process that stands still takes no signal but SIGKILL
+            self.resume()  # a stopped process handles no signal but SIGKILL
         try:
             return self._process.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:

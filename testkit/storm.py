@@ -1,6 +1,6 @@
-"""A storm: agents and broker are killed, stopped, paused and joined by seed while lines flow; then nothing may be lost.
+"""A storm: while lines flow, agents are killed, stopped, paused and added, and the broker is killed, all by seed.
 
-What was lost is not asked of the agents: `checker` reads it from topics once the input has stopped.
+Once the input has stopped, `checker` finds out from topics alone whether anything was lost.
 """
 
 import random
@@ -55,7 +55,7 @@ class StormResult:
 
     Attributes:
         faults: kind of fault → how often.
-        exits: exit code of agents that ended without being asked to → how often.
+        exits: exit code of agents that ended by themselves, or not with 0 → how often.
     """
 
     seed: int
@@ -155,7 +155,7 @@ class Storm:
             self._injectors[kind]()
 
     def _rest(self, seconds: float) -> None:
-        """Let the agents work, wake those whose pause is over, and start one where none is left."""
+        """Wait, meanwhile resume paused agents that are due, and start an agent when none runs."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._tend()
@@ -179,7 +179,7 @@ class Storm:
         self._agents.append(self._stack.enter_context(agent))
 
     def _take(self) -> AgentProcess:
-        """An agent that is not paused leaves the list of those that serve."""
+        """Remove an agent that is not paused from the running ones, and return it."""
         asleep = [agent for _, agent in self._paused]
         agent = self._draw.choice([one for one in self._agents if one not in asleep])
         self._agents.remove(agent)

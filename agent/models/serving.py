@@ -7,7 +7,8 @@ from typing import Protocol
 from detector.model.baseline import NoveltyBaseline
 from detector.model.detection_model import DetectionModel
 from detector.model.explain import Contribution, explain
-from detector.model.scoring import Runs, Scorer
+from detector.model.runs import Runs
+from detector.model.scoring import Scorer
 from schemas.alert import ModelReference, NearestSourceEvent
 
 TOP_TEMPLATES = 5
@@ -48,9 +49,8 @@ class Serving(Protocol):
     reference: ModelReference
     threshold: float
 
-    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdict of each window; `texts` has the text of every event id that the model may lack."""
-        ...
 
 
 class ModelServing:
@@ -68,7 +68,7 @@ class ModelServing:
         self.matcher = model.matcher
         self._scorer = Scorer(model, device)
 
-    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdicts; only anomalous windows pay for an explanation."""
         scores = [float(score) for score in self._scorer.score(windows, texts)]
         return [
@@ -98,11 +98,11 @@ class BaselineServing:
         self.threshold = self.baseline.threshold
         self.reference = ModelReference(name="baseline", version=0, sha256="", labeller=self.baseline.labeller)
 
-    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdicts, learning from each window in turn."""
-        return [self._judge(runs, texts) for runs in windows]
+        return [self._verdict(runs, texts) for runs in windows]
 
-    def _judge(self, runs: Runs, texts: Mapping[str, str]) -> Verdict:
+    def _verdict(self, runs: Runs, texts: Mapping[str, str]) -> Verdict:
         new = self.baseline.new_templates(runs)
         score = float(self.baseline.score([runs], texts)[0])
         if score < self.threshold:

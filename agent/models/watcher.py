@@ -134,7 +134,7 @@ class ModelWatcher:
                         self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
                     self._fold(await asyncio.to_thread(reader.poll, POLL_SECONDS))
                     await self._load_wanted()
-                except Exception as error:  # noqa: BLE001 - detection goes on with the model that it has
+                except Exception as error:  # noqa: BLE001 - detection goes on with its present model
                     self._log.warning("models topic cannot be read, trying again", error=str(error))
                     if reader is not None:
                         await _close(reader)
@@ -182,7 +182,7 @@ class ModelWatcher:
         except ArtifactError as error:
             self._tried[system] = wanted.epoch, pointer.sha256
             self._report(pointer, "refused", str(error))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a model, the old one goes on serving
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a model, the old one keeps serving
             # The store is unreachable or the device is full: that says nothing about the model and may pass.
             self._wanted[system] = replace(wanted, at=self._clock.monotonic() + self._timeouts.model_retry_seconds)
             self._report(pointer, "unavailable", str(error) or type(error).__name__)
@@ -208,7 +208,7 @@ class ModelWatcher:
             model = unpack(files, pointer.sha256, settings.model.max_bytes, version=pointer.version)
         except ArtifactError:
             raise
-        except Exception as error:  # the content is whole: reading it again would fail in the same way
+        except Exception as error:  # the content matches its hash: reading it again would fail in the same way
             raise ArtifactError(f"artifact must be readable, got {type(error).__name__}: {error}") from error
         if model.name != spec.name:
             raise ArtifactError(f"model must be of system {spec.name!r}, got one of {model.name!r}")
@@ -248,7 +248,7 @@ class ModelWatcher:
 
 
 def _read_to_end(reader: TopicReader, timeout_seconds: float) -> list[Message]:
-    """Every record that the topic holds now; the reader goes on behind them.
+    """Every record that the topic holds now; the reader goes on after them.
 
     Raises:
         BrokerError: the topic is absent or the broker does not answer.

@@ -22,8 +22,7 @@ class Sender(Protocol):
     """Writes records."""
 
     def send(self, records: Sequence[Outgoing]) -> asyncio.Task[list[Any]]:
-        """Start to write; the task ends with the records' places once all are acknowledged."""
-        ...
+        """Start to write; the task ends with the records' metadata once all are acknowledged."""
 
 
 class AssignedPartition:
@@ -37,7 +36,7 @@ class AssignedPartition:
         epoch: of the seek to its position; batches of another are ignored.
         stored: the snapshot that its committed position names; None for a fresh partition.
         run: the worker thread.
-        sink, topics: where output goes.
+        sink, topics: where output is written.
         metrics: of the agent.
         clock: of the agent.
     """

@@ -1,4 +1,4 @@
-"""What the consumer hands on: fetched batches, and where a partition stands."""
+"""What the consumer delivers: fetched batches, and the positions of a partition."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,11 +55,9 @@ class GroupConsumer(Protocol):
 
     async def positions(self, partitions: Sequence[Any]) -> dict[Any, CommittedPosition]:
         """Committed offset with its metadata, and both ends of the log, of each partition."""
-        ...
 
     async def seek_all(self, positions: Mapping[Any, int]) -> tuple[int, dict[Any, int]]:
         """Seek; the group's generation, and the new epoch of each partition."""
-        ...
 
     async def commit_named(self, commits: Mapping[Any, tuple[int, str]], generation: int) -> None:
         """Commit positions with metadata, if the group is still of that generation.
@@ -68,8 +66,6 @@ class GroupConsumer(Protocol):
             KafkaError: the broker refused or did not answer.
             StaleGeneration: there was a rebalance; another worker may own the partitions.
         """
-        ...
 
     async def progress(self, partitions: Sequence[Any]) -> dict[Any, FetchProgress]:
         """How far each partition has been fetched; those that are not assigned are left out."""
-        ...

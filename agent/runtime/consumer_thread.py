@@ -59,7 +59,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         group: GroupSettings = transport.group
-        # Ours, not Faust's: Faust turns SASL without an ssl context into plaintext and breaks on a CA file.
+        # Not Faust's own consumer: Faust turns SASL without an ssl context into plaintext and fails on a CA file.
         return AIOKafkaConsumer(
             **group.kafka.aiokafka(),
             group_id=group.group,

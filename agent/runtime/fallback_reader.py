@@ -1,4 +1,4 @@
-"""Going on where aiokafka cannot: it refuses a record with a header name that is not UTF-8, librdkafka reads it."""
+"""Reads records that aiokafka refuses: those with a header name that is not UTF-8. librdkafka reads them."""
 
 import contextlib
 import inspect
@@ -15,8 +15,8 @@ from broker.topic_reader import TopicReader
 READ_SECONDS = 10.0
 READ_BYTES = 4 * 1024 * 1024
 
-# The client returns with an error set. An ordinary call that CPython has optimized looks for none and lets it surface
-# anywhere later; a call from C always looks.
+# The client returns with a Python error set. A call that CPython has optimized does not check for it, so that it is
+# raised at some later line; a call from C always checks.
 _headers_of = operator.methodcaller("headers")
 
 
@@ -47,13 +47,13 @@ def _record(message: Message) -> PlainRecord:
     assert offset is not None
     kind, time_ms = message.timestamp()
     headers: Sequence[tuple[str, bytes]] = ()
-    with contextlib.suppress(SystemError, UnicodeDecodeError):  # what the client says of a name that is not UTF-8
+    with contextlib.suppress(SystemError, UnicodeDecodeError):  # raised for a name that is not UTF-8
         headers = tuple(_headers_of(message) or ())
     return PlainRecord(offset, message.value(), time_ms if kind else None, message.key(), headers)
 
 
 def stuck_partitions(fetcher: Any) -> list[Any]:
-    """Partitions at whose records an aiokafka fetcher has given up: it reads by a generator, which an error closes."""
+    """Partitions whose records an aiokafka fetcher cannot read: it reads by a generator, which an error closes."""
     results = [(tp, getattr(result, "_partition_records", None)) for tp, result in fetcher._records.items()]  # noqa: SLF001
     iterators = [(tp, getattr(records, "_records_iterator", None)) for tp, records in results]
     return [

@@ -58,7 +58,7 @@ def truncate(record: Outgoing) -> Outgoing:
     if not record.cuttable or not (value or record.foreign_headers or len(key) > CUT_KEY_BYTES):
         raise OutputTooLarge(
             f"topic {record.topic!r} must take a record of {len(value) + len(key)} bytes, got a refusal: raise its "
-            "max.message.bytes (or the broker's message.max.bytes) and start the agent again; it goes on where it was"
+            "max.message.bytes (or the broker's message.max.bytes) and start the agent again: it goes on where it was"
         )
     size = next((size for size in CUT_BYTES if size < len(value)), 0)
     ours = record.headers[record.foreign_headers :]

@@ -20,7 +20,7 @@ from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 
-# The client's own limit; the broker's is what counts, and its refusal is handled.
+# The client's own limit, far above the broker's, whose refusal is handled.
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 PENDING_DELIVERIES = 64
 LOG_EVERY_SECONDS = 10.0
@@ -31,7 +31,7 @@ class Sink:
     """Writes records for all partitions.
 
     Args:
-        kafka: where to.
+        kafka: the cluster.
         metrics: of the agent.
         fail: is called with the error of a delivery that cannot go on.
         timeouts, clock: of the agent.
@@ -84,7 +84,7 @@ class Sink:
             self._producer = None
 
     def send(self, records: Sequence[Outgoing]) -> asyncio.Task[list[Any]]:
-        """Start to write records; the task ends with their places once all are acknowledged.
+        """Start to write records; the task ends with the records' metadata once all are acknowledged.
 
         The task raises `OutputTooLarge` where the broker refuses a record that may not be cut.
         """
@@ -95,7 +95,7 @@ class Sink:
         return task
 
     async def room(self) -> None:
-        """Wait while too much is not yet acknowledged."""
+        """Wait while too many deliveries are not yet acknowledged."""
         while len(self._deliveries) >= PENDING_DELIVERIES:
             await asyncio.wait(self._deliveries, return_when=asyncio.FIRST_COMPLETED)
         self._metrics.outputs_pending.set(len(self._deliveries))
@@ -107,15 +107,15 @@ class Sink:
             self._fail(error)
 
     async def _deliver(self, records: list[Outgoing]) -> list[Any]:
-        places: list[Any] = [None] * len(records)
+        written: list[Any] = [None] * len(records)
         waiting = dict(enumerate(records))
         alone: set[int] = set()
         pause = self._timeouts.first_retry_seconds
         while True:
             producer = self._producer
-            errors = await self._attempt(producer, waiting, alone, places)
+            errors = await self._attempt(producer, waiting, alone, written)
             if not errors:
-                return places
+                return written
             for index, error in errors.items():
                 self._metrics.output_retries.labels(waiting[index].topic).inc()
                 if isinstance(error, TOO_LARGE):
@@ -130,7 +130,7 @@ class Sink:
             pause = min(2 * pause, self._timeouts.longest_retry_seconds)
 
     async def _attempt(
-        self, producer: Any, waiting: dict[int, Outgoing], alone: set[int], places: list[Any]
+        self, producer: Any, waiting: dict[int, Outgoing], alone: set[int], written: list[Any]
     ) -> dict[int, BaseException]:
         errors: dict[int, BaseException] = {}
         futures: dict[asyncio.Future[Any], int] = {}
@@ -150,7 +150,7 @@ class Sink:
                 if problem is not None:
                     errors[futures[future]] = problem
                 else:
-                    places[futures[future]] = future.result()
+                    written[futures[future]] = future.result()
         return errors
 
     async def _send_alone(self, producer: Any, record: Outgoing) -> asyncio.Future[Any]:
@@ -190,7 +190,7 @@ class Sink:
             try:
                 self._producer = await self._connected()
             except (KafkaError, OSError):
-                return  # the broker is away; the next attempt tries again
+                return  # the broker does not answer; the next attempt tries again
             retired = asyncio.create_task(self._close(broken))
             self._retired.add(retired)
             retired.add_done_callback(self._retired.discard)

@@ -37,15 +37,12 @@ class Snapshots(Protocol):
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
         """Write a snapshot; fills `keys` first."""
-        ...
 
     async def read(self, topic: str, partition: int, name: SnapshotName) -> tuple[Stored, bytes]:
         """The snapshot of a name."""
-        ...
 
     def forget(self, partition: int, keys: Sequence[bytes]) -> None:
         """Tombstone a superseded snapshot."""
-        ...
 
 
 class SnapshotStore:
@@ -102,8 +99,7 @@ class SnapshotStore:
             Outgoing(self._topic, (prefix + key).encode(), chunk, partition=partition) for key, chunk in cut(blob)
         ]
         keys.extend(record.key for record in records if record.key is not None)
-        places = await self._sink.send(records)
-        offsets = [place.offset for place in places]
+        offsets = [written.offset for written in await self._sink.send(records)]
         name = SnapshotName(base=min(offsets), last=max(offsets), sha256=sha256_of(blob), generation=generation)
         return Stored(name, tuple(keys))
 

@@ -26,15 +26,12 @@ class Application(Protocol):
 
     async def restore(self, consumer: "BatchConsumer") -> None:
         """Restore the assigned partitions and seek to their positions."""
-        ...
 
     async def release(self) -> None:
         """Make a last checkpoint before partitions are revoked or the agent stops."""
-        ...
 
     def fail(self, error: BaseException) -> None:
         """End the agent because of an error."""
-        ...
 
 
 class BatchConsumer(Consumer):  # type: ignore[misc]

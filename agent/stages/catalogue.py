@@ -41,7 +41,7 @@ class TemplateCatalogue:
         self._known = {record.id for record in found}
 
     def learn(self, event: Event, topic: str, partition: int, offset: int, now_ms: int) -> TemplateRecord | None:
-        """Learn from a novel event; the record of a template that nobody had published, else None."""
+        """Learn from a novel event; the record of a template that was not yet published, else None."""
         if event.id in self._seen:
             return None
         self._seen[event.id] = None

@@ -20,7 +20,7 @@ from agent.timeouts import SYSTEM_CLOCK
 from detector.errors import DecodeError, SnapshotError
 from detector.input.redact import redact
 from detector.model.baseline import NoveltyBaseline
-from detector.model.scoring import run_lengths
+from detector.model.runs import run_lengths
 from detector.parsing.templates import TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
@@ -28,9 +28,9 @@ from detector.windowing.state import Late, Window
 from schemas.alert import Alert
 from schemas.dead_letter import DeadLetter
 
-ERROR_CHARACTERS = 4_096  # of a decoding error are redacted; the dead letter shows fewer
+ERROR_CHARACTERS = 4_096  # more of a decoding error is not even redacted; the dead letter shows fewer
 NULL_VALUE = "fusionlog.dlq.original.null"
-"""Header of a dead letter whose record had no value at all; its own value is empty."""
+"""Header of a dead letter whose record had no value; the dead letter's own value is empty."""
 
 
 @cache
@@ -86,7 +86,7 @@ class SystemDetection:
         self.reader.swap(model.matcher)
 
     def stage(self, topic: str, partition: int, position: int = 0) -> "DetectionStage":
-        """The stage of a partition with no open windows, to be read from `position` on."""
+        """The stage of a partition without open windows, to be read from `position` on."""
         return DetectionStage(self, topic, partition, position)
 
 
@@ -168,15 +168,9 @@ class DetectionStage:
         return output
 
     def close_idle(self) -> Output:
-        """Close every open window because the clock says that nothing comes."""
+        """Close every open window by the clock."""
         output = Output()
         self._report(self._reader.close_idle(), output)
-        return output
-
-    def flush(self) -> Output:
-        """Close every open window because the input has ended; for bounded input."""
-        output = Output()
-        self._report(self._reader.flush(), output)
         return output
 
     def snapshot(self) -> bytes:
@@ -247,7 +241,7 @@ class DetectionStage:
         )
         foreign = [(name, value or b"") for name, value in record.headers]
         headers = foreign + letter.headers()
-        if record.value is None:  # a record without key and value cannot be written
+        if record.value is None:  # Kafka takes no record without key and value
             headers.append((NULL_VALUE, b"true"))
         output.records.append(
             OutputRecord(TopicRole.DLQ, record.key, record.value or b"", tuple(headers), foreign_headers=len(foreign))
@@ -266,7 +260,7 @@ class DetectionStage:
             return
         serving: Serving = self.shared.model or self._baseline
         started = time.perf_counter()
-        verdicts = serving.judge([run_lengths(window.event_ids) for window in closed], self._texts)
+        verdicts = serving.score([run_lengths(window.event_ids) for window in closed], self._texts)
         output.seconds["score_latency"] = time.perf_counter() - started
         shared, alerts = self.shared, []
         for window, verdict in zip(closed, verdicts, strict=True):

@@ -1,4 +1,4 @@
-"""A stage: turns the records of one partition into output, and owns position and state while it does.
+"""A stage turns the records of one partition into output; it holds the partition's position and state.
 
 The checkpoint drives stages without knowing what they do: it takes position and snapshot at one moment, and commits
 the position once all output made before that moment is acknowledged.
@@ -13,41 +13,25 @@ from typing import Protocol
 import msgspec
 
 from detector.errors import SnapshotError
+from detector.partition_reader import RawRecord
 from schemas.codec import Record
 
 
-class KafkaRecord(Protocol):
-    """A record of a raw topic, as aiokafka gives it; `timestamp` in milliseconds."""
-
-    @property
-    def offset(self) -> int:
-        """Where it stands in its partition."""
-        ...
-
-    @property
-    def timestamp(self) -> int | None:
-        """Its time stamp; None or negative where there is none."""
-        ...
+class KafkaRecord(RawRecord, Protocol):
+    """A record of a raw topic, as aiokafka gives it."""
 
     @property
     def key(self) -> bytes | None:
-        """Its key."""
-        ...
-
-    @property
-    def value(self) -> bytes | None:
-        """Its value."""
-        ...
+        """Key of the record."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Its headers."""
-        ...
+        """Headers of the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainRecord:
-    """A record that no aiokafka consumer made."""
+    """A record from another source than aiokafka."""
 
     offset: int
     value: bytes | None
@@ -115,29 +99,23 @@ class Stage(Protocol):
     @property
     def open_windows(self) -> int:
         """How many windows are open."""
-        ...
 
     @property
     def watermark_ms(self) -> int | None:
         """The partition's watermark; None before the first line."""
-        ...
 
     @property
     def idle_seconds(self) -> float | None:
         """Silence after which `close_idle` may be called; None where only data may close windows."""
-        ...
 
     def process(self, records: Sequence[KafkaRecord]) -> Output:
         """Take the next records, in the order of the partition; those below the position are repeats and skipped."""
-        ...
 
     def close_idle(self) -> Output:
-        """Close every open window because nothing more comes."""
-        ...
+        """Close every open window by the clock."""
 
     def snapshot(self) -> bytes:
         """State to `restore` from at the present position."""
-        ...
 
     def restore(self, body: bytes, version: int) -> None:
         """Take on the state that `snapshot` gave at this position; version 0: the snapshot had no envelope.
@@ -145,7 +123,6 @@ class Stage(Protocol):
         Raises:
             SnapshotError: the snapshot cannot be read, or is of other settings.
         """
-        ...
 
 
 StageFactory = Callable[[str, int, int], Stage]
@@ -165,7 +142,7 @@ def write_snapshot(stage: Stage) -> bytes:
 
 
 def restore_snapshot(stage: Stage, snapshot: bytes) -> None:
-    """Give a fresh stage the state that `write_snapshot` saved; older snapshots without an envelope are passed whole.
+    """Give a fresh stage the state that `write_snapshot` saved; older snapshots, without an envelope, pass unchanged.
 
     Raises:
         SnapshotError: the snapshot is of another stage or position, or the stage refuses it.

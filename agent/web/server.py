@@ -93,7 +93,7 @@ class HealthServer:
 
 
 class _BoundedServer(web.Server):
-    """Closes each connection after a while: aiohttp itself waits without a bound for a request to become whole."""
+    """Closes each connection after a while: aiohttp waits for the rest of a request without a bound."""
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], seconds: float) -> None:
         super().__init__(handler, access_log=None, logger=_SILENT)

@@ -31,7 +31,7 @@ def save_artifact(store: BlobStore, files: Mapping[str, bytes]) -> str:
 
     Raises:
         ArtifactError: the manifest does not describe these files.
-        StoreError: the store does not take them.
+        StoreError: the store does not accept them.
     """
     if MANIFEST not in files:
         raise ArtifactError(f"artifact must hold {MANIFEST}, got {sorted(files)}")

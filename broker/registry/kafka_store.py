@@ -44,7 +44,7 @@ class KafkaStore:
         """The blob of that hash, verified.
 
         Raises:
-            StoreError: it is not there, larger than `max_bytes`, corrupt, or the broker does not answer.
+            StoreError: it is absent, larger than `max_bytes`, corrupt, or the broker does not answer.
         """
         assembler = Assembler(sha256, max_bytes)
         try:

@@ -1,4 +1,4 @@
-"""Where Apache Kafka's jars come from: Maven Central, by `pom.xml`, once, into a cache outside the clone."""
+"""Apache Kafka's jars: fetched from Maven Central by `pom.xml`, once, into a cache outside the clone."""
 
 import fcntl
 import hashlib
@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 POM = Path(__file__).resolve().parent / "pom.xml"
-MAVEN_SECONDS = 600.0  # 43 MB; 10 s on a good line
+MAVEN_SECONDS = 600.0  # 43 MB; 10 s on a fast connection
 
 
 class KafkaUnavailable(RuntimeError):
-    """A local Apache Kafka cannot be had here; the text says what is missing and what to install."""
+    """A local Apache Kafka cannot be started here; the text says what is missing and what to install."""
 
 
 def java() -> str:
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 
 
 def jars_folder() -> Path:
-    """Where the jars of the pinned version lie, or will lie; a changed pom gets its own folder."""
+    """Folder of the jars of the pinned version; a changed pom gets its own folder."""
     text = POM.read_text(encoding="utf-8")
     version = re.search(r"<kafka\.version>([^<]+)<", text)
     if version is None:
@@ -46,7 +46,7 @@ def jars_folder() -> Path:
 
 
 def ensure_jars() -> Path:
-    """The folder of jars, fetched with Maven when it is not there yet; safe when several processes ask at once.
+    """The folder of jars, fetched with Maven when it does not exist yet; safe when several processes call it at once.
 
     Raises:
         KafkaUnavailable: Java or Maven is missing, or Maven failed.
@@ -59,7 +59,7 @@ def ensure_jars() -> Path:
     if maven is None:
         raise KafkaUnavailable("a real Kafka needs Maven once, to fetch its jars: install maven")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Maven's own store does not bear two writers, so they take turns; the rename makes the folder appear complete.
+    # Maven's own store does not allow two writers at once. The rename makes the folder appear with all its files.
     with (folder.parent / "kafka.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.is_dir():

@@ -47,8 +47,8 @@ class LocalKafka:
     """One Apache Kafka process with its own log folder.
 
     Args:
-        port: where it listens; 0 picks a free one, which stays the same over `kill` and `restart`.
-        folder: where its data and its log lie; left out, a temporary folder that `stop` removes.
+        port: where it listens; 0 picks a free one, which `restart` keeps.
+        folder: of its data and its log; without it, a temporary folder that `stop` removes.
         settings: further lines of `server.properties`, which override the defaults.
         protocols: further listeners, security protocol → port; their own lines are in `settings`.
         heap: the JVM's `-Xmx`.
@@ -153,7 +153,7 @@ class LocalKafka:
             "log.dirs": str(self.folder / "data"),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
-            # A killed broker registers again only when its old session has ended: 9 s by default.
+            # A killed broker can register again only after its old session has expired: 9 s by default.
             "broker.session.timeout.ms": "5000",
             "broker.heartbeat.interval.ms": "1000",
             "offsets.topic.replication.factor": "1",
@@ -176,7 +176,7 @@ class LocalKafka:
             raise KafkaUnavailable(f"Kafka could not format {self.folder}: {_without_trace(done.stdout + done.stderr)}")
 
     def _java(self, jars: Path) -> list[str]:
-        # The serial collector and the first compiler tier: two cores are shared with what is being tested.
+        # The serial collector and the first compiler tier use less CPU, which the tests need themselves.
         return [
             java(),
             f"-Xmx{self._heap}",

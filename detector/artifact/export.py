@@ -88,7 +88,7 @@ def pack(
         source_texts: templates of the source system, to explain alerts with.
         embedder: makes the event vectors, with the IDF that is frozen with the model.
         network: trained, of the embedder's width.
-        labeller: who gave the target's labels.
+        labeller: name of the labeller of the target's windows.
         created_ms: wall clock; an argument, so that equal trainings give equal bytes.
         golden_runs: windows of `templates` whose scores any loader must reproduce; a few dozen of all kinds.
         general_cosine: similarity to the source from which an event counts as general knowledge.
@@ -165,7 +165,7 @@ def unpack(
 
     Raises:
         ArtifactError: the artifact is incomplete, altered, too large, not finite, of the wrong shape, or does not score
-            as it did when it was made. The message says which.
+            as it did when it was made. The message names the cause.
     """
     size = sum(map(len, files.values()))
     if size > max_bytes:
@@ -184,10 +184,10 @@ def unpack(
 
 
 def read_manifest(payload: bytes) -> Manifest:
-    """The manifest in its bytes, its numbers checked; nothing else of the artifact is.
+    """The manifest, decoded, with its numbers checked; the other files are not looked at.
 
     Raises:
-        ArtifactError: it is no manifest, or one of a release that this one cannot read.
+        ArtifactError: the bytes are not a manifest, or one of an incompatible release.
     """
     try:
         manifest = decode(payload, Manifest)
@@ -244,7 +244,7 @@ def _spec(manifest: Manifest) -> SystemSpec:
 def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, version: int) -> DetectionModel:
     spec = _spec(manifest)
     if not spec.accepts(manifest.spec_fingerprint) or spec.name != manifest.system:
-        raise ArtifactError("spec must have the system name and fingerprint that the manifest says: train again")
+        raise ArtifactError("spec must have the system name and fingerprint that the manifest holds: train again")
     vocabulary = read_vocabulary(files[TEMPLATES])
     tensors = read_tensors(files[WEIGHTS])
     embedder = read_embedder(vocabulary, tensors.pop(WORD_VECTORS, None))

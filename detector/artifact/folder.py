@@ -1,4 +1,4 @@
-"""An artifact as a folder on disk: whole or not there, and never read beyond its size limit."""
+"""An artifact as a folder on disk: written whole or not at all, and never read beyond its size limit."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ def write_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> No
     """Write an artifact's files; the folder appears whole, or what was there before stays.
 
     Raises:
-        ArtifactError: the disk does not take them; nothing is left behind.
+        ArtifactError: the files cannot be written; nothing is left behind.
     """
     target = Path(path)
     temporary: Path | None = None
@@ -35,10 +35,10 @@ def write_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> No
 
 
 def read_folder(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
-    """Content of a folder's files by name; sizes are looked at before anything is read.
+    """Content of a folder's files by name; sizes are checked before anything is read.
 
     Raises:
-        ArtifactError: there is no such folder, it holds other things than files, or more than `max_bytes`.
+        ArtifactError: the folder is absent, holds something other than files, or holds more than `max_bytes`.
     """
     folder = Path(path)
     try:
@@ -71,7 +71,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    """Rename into place; a folder that is there steps aside first, and back if the rename fails."""
+    """Rename into place; a folder already there is moved away first, and back if the rename fails."""
     if not target.exists():
         temporary.rename(target)
         return
@@ -89,7 +89,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
 
 def _read_at_most(path: Path, max_bytes: int) -> bytes:
     with path.open("rb") as file:
-        content = file.read(max_bytes + 1)  # a file may grow between the look at its size and the reading
+        content = file.read(max_bytes + 1)  # a file may grow after its size was checked
     if len(content) > max_bytes:
         raise ArtifactError(f"{path} must be at most {max_bytes} bytes, got more")
     return content

@@ -1,4 +1,4 @@
-"""The manifest of a model artifact: what the model is, which bytes belong to it, and how it may prove itself.
+"""The manifest of a model artifact: what the model is, which files belong to it, and what it is checked by.
 
 The artifact's id is the SHA-256 of the manifest's bytes; the manifest names the hash and size of every other file.
 """
@@ -57,9 +57,10 @@ class Manifest(Record, frozen=True, kw_only=True):
         spec: the `SystemSpec` as JSON; `spec_fingerprint` its fingerprint.
         threshold: calibrated probability from which a window is anomalous.
         general_cosine: similarity to the source from which an event counts as general knowledge.
-        labeller: who gave the target's labels: `heuristic`, a model's name, `recorded`.
-        metrics: label-free figures of the training.
-        transfer_readiness: agreement of the source-only model with the labeller on the audited part; None: no audit.
+        labeller: what labelled the target's windows: `heuristic`, a model's name, `recorded`.
+        metrics: figures of the training that need no true labels.
+        transfer_readiness: agreement of the source-only model with the labeller where audited; None without audit.
+        golden: windows with their scores; `golden_lines`: synthetic lines with their template ids. Since version 1.1.
     """
 
     MAJOR: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""The files beside an artifact's manifest: templates, words and tensors, and the embedder and network they make."""
+"""The files beside an artifact's manifest (templates, words, tensors), and the embedder and network made of them."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -26,10 +26,10 @@ Tensors: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 
 
 def read_vocabulary(content: bytes) -> Vocabulary:
-    """What the bytes of `templates.json` say, if they are that file.
+    """The content of `templates.json`, checked.
 
     Raises:
-        ArtifactError: they do not.
+        ArtifactError: the content is not of this form.
     """
     try:
         vocabulary = msgspec.json.decode(content, type=Vocabulary)
@@ -44,10 +44,10 @@ def read_vocabulary(content: bytes) -> Vocabulary:
 
 
 def read_tensors(content: bytes) -> dict[str, npt.NDArray[np.float32]]:
-    """Finite float32 tensors by name, if the bytes are safetensors of those.
+    """The tensors of a safetensors file by name, checked to be finite and float32.
 
     Raises:
-        ArtifactError: they do not.
+        ArtifactError: the content is not of this form.
     """
     try:
         tensors: dict[str, npt.NDArray[np.float32]] = safetensors.numpy.load(content)
@@ -62,10 +62,10 @@ def read_tensors(content: bytes) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def read_embedder(vocabulary: Vocabulary, rows: npt.NDArray[np.float32] | None) -> Embedder:
-    """The embedder that weights and word vectors make, if they fit each other.
+    """The embedder made of word weights and word vectors, checked to fit each other.
 
     Raises:
-        ArtifactError: they do not.
+        ArtifactError: the content is not of this form.
     """
     if rows is None and not vocabulary.word_vectors:
         return Embedder(vocabulary.idf, vocabulary.unseen_idf)
@@ -77,10 +77,10 @@ def read_embedder(vocabulary: Vocabulary, rows: npt.NDArray[np.float32] | None) 
 
 
 def read_network(shape: NetworkShape, tensors: Tensors) -> SmallModel:
-    """The network, ready to score, if the tensors have exactly its names and shapes.
+    """The network, ready to score; the tensors are checked to have exactly its names and shapes.
 
     Raises:
-        ArtifactError: they do not.
+        ArtifactError: the content is not of this form.
     """
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
         network = SmallModel(shape)

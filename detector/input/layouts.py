@@ -1,7 +1,7 @@
-"""Layouts: where in a line the message, the time and the key stand (paper section IV-A; Loghub's formats).
+"""Layouts: where in a line the message, the time and the key are (paper section IV-A; Loghub's formats).
 
-What is not the message (time stamp, component, level, and above all BGL's label) never reaches the text that is
-parsed, else a model would learn to read labels.
+What is not the message (time stamp, component, level, and above all BGL's label) is left out of the text
+that is parsed, so that a model cannot learn to read labels.
 """
 
 import re
@@ -12,7 +12,7 @@ import msgspec
 from detector.input.spec import InputSpec
 from detector.input.times import TimeReader, time_reader
 
-# With possessive quantifiers (++, *+) a line that does not fit is given up in linear time.
+# Possessive quantifiers (++, *+) make the time linear for lines that do not match.
 _HDFS = re.compile(r"(?P<time>\d{6} \d{6}) \S++ \S++ \S++ ?(?P<message>.*)", re.DOTALL)
 _BGL = re.compile(
     r"(?P<label>\S++ )??(?P<time>\d{9,11}) \d{4}\.\d\d\.\d\d (?P<key>\S++) \S++ \S++ \S++ \S++ \S++"
@@ -31,13 +31,13 @@ _INSTANCE = re.compile(
 
 
 class ParsedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line taken apart.
+    """A line split into its parts.
 
     Attributes:
         message: what is parsed into an event; the whole line where the layout does not fit.
         searchable: where a key pattern is looked for: the line without a label.
         time_ms: time in the line, if it holds one that can be read.
-        key: key that stands at a place of its own, or "".
+        key: key at a fixed position of the layout, or "".
     """
 
     message: str
@@ -50,7 +50,7 @@ Layout = Callable[[str, int], ParsedLine]
 
 
 def layout_of(spec: InputSpec) -> Layout:
-    """The function that takes a line of a system, and its record's time stamp, apart."""
+    """The function that splits a line of a system into its parts, given its record's time stamp."""
     if spec.layout == "loghub-hdfs":
         return _by_pattern(_HDFS, time_reader("%y%m%d %H%M%S"))
     if spec.layout == "loghub-bgl":
@@ -76,7 +76,7 @@ def has_own_key(spec: InputSpec) -> bool:
 
 
 def names_keys(spec: InputSpec) -> bool:
-    """Whether anything says where a line's key stands: the settings or the layout."""
+    """Whether the settings or the layout name where a line's key is."""
     if spec.key_field is not None or key_pattern_of(spec) is not None:
         return True
     if spec.layout == "custom":

@@ -66,15 +66,6 @@ class LineReader:
             raise DecodeError("empty", "value must hold a line, got none")
         return lines
 
-    def read(self, value: bytes | None, record_time_ms: int) -> Line:
-        """The line in the value of a record that holds one.
-
-        Raises:
-            DecodeError: the value holds no readable line; `reason` says why.
-        """
-        [line] = self.lines(value, record_time_ms)
-        return line
-
     def _line(self, content: Content, record_time_ms: int) -> Line:
         text, cut = _cut(content.text, self._spec.max_line_bytes)
         parsed = self._parse(text, record_time_ms)

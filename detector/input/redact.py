@@ -1,6 +1,6 @@
 """Taking secrets and personal data out of log text before it leaves: alerts, prompts, caches, our own logs.
 
-A log line is written by whoever can make a program log, so control characters (which could move a terminal's cursor
+Anybody who can make a program log can write a log line, so control characters (which could move a terminal's cursor
 or reverse the reading direction) are escaped as well. Every pattern is bounded or possessive: linear time.
 """
 

@@ -67,5 +67,5 @@ class InputSpec(Frozen):
 
     @property
     def default_keys(self) -> tuple[str, ...]:
-        """Keys of a line of a system whose lines name none."""
+        """Keys of a line that names none."""
         return ()

@@ -1,11 +1,11 @@
-"""Reading event times as people and shippers write them: milliseconds since the epoch, UTC unless said otherwise."""
+"""Reading event times in the forms that people and shippers write; milliseconds since the epoch, UTC by default."""
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 LATEST_MS = 253_402_300_799_999
-"""The end of year 9999; a number beyond it is no time."""
+"""The end of year 9999; a larger number is not a time."""
 
 _CACHE_SIZE = 4_096
 _DAY_MS = 86_400_000
@@ -13,13 +13,13 @@ _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{0,12})?")
 _HAS_YEAR = re.compile(r"%[YyGcxs]")
 
 TimeReader = Callable[[str, int], int | None]
-"""Reads (text, time stamp of the record in ms); None where the text is no such time."""
+"""Reads (text, time stamp of the record in ms); None where the text is not a time of the format."""
 
 
 def time_reader(time_format: str | None) -> TimeReader:
     """Reader of a format: `epoch_s`, `epoch_ms`, `iso`, strptime directives, or None for a number or ISO 8601.
 
-    Lines of one second share their time's text, so answers are remembered.
+    Lines of one second share the text of their time, so results are cached.
     """
     read = _reader(time_format)
     needs_record = not (time_format is None or time_format in _NAMED or _HAS_YEAR.search(time_format))
@@ -38,7 +38,7 @@ def time_reader(time_format: str | None) -> TimeReader:
 
 
 def number_ms(value: float) -> int | None:
-    """Milliseconds of an epoch time in seconds, milliseconds, microseconds or nanoseconds, told apart by size."""
+    """Milliseconds of an epoch time in seconds, milliseconds, microseconds or nanoseconds; its size decides which."""
     if not 0 <= value < 1e20:  # noqa: PLR2004 - also refuses NaN
         return None
     for below, to_ms in ((1e11, 1e3), (1e14, 1.0), (1e17, 1e-3)):

@@ -1,6 +1,7 @@
-"""What serves before the first model: windows with templates nobody has seen, and windows of unheard-of length.
+"""Scoring before the first model: by templates that were not seen before, and by unusual length.
 
-It learns from the stream as it scores it, so its scores depend on what it saw before; its alerts say so by version 0.
+The baseline learns from the stream while it scores it, so its scores depend on earlier windows; its alerts are marked
+by version 0.
 """
 
 from collections import OrderedDict, deque
@@ -19,7 +20,7 @@ _RECENT_WINDOWS = 50
 _FLOOD_WINDOWS = 15  # of the recent ones
 _LENGTH_MEMORY = 2_000
 _LENGTH_DEVIATIONS = 5.0
-_LEAST_DEVIATION = 0.5  # of log(lines): a steady system must double its window, and more, before that is news
+_LEAST_DEVIATION = 0.5  # of log(lines): a steady system must more than double its window before that is unusual
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +36,12 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
 class NoveltyBaseline:
     """Scores windows by their share of new templates and by their length, after a warm-up; flags from 0.5.
 
-    A template is new in the first window that holds it. When new templates flood (a deployment, another application on
-    the topic) they tell nothing: the baseline then warms up again instead of flagging everything.
+    A template is new in the first window that holds it. A flood of new templates (a deployment, another
+    application on the topic) is no sign of an anomaly: the baseline then warms up again instead of flagging everything.
 
     Args:
-        warmup_windows: windows from which it only learns.
-        max_templates: templates that are remembered; the ones unseen for longest are forgotten first.
+        warmup_windows: windows that are learned from but not scored.
+        max_templates: templates that are remembered; the least recently seen are dropped first.
     """
 
     version = 0
@@ -63,7 +64,7 @@ class NoveltyBaseline:
 
     @property
     def warm(self) -> bool:
-        """Whether it has seen enough to flag anything."""
+        """Whether the warm-up is over."""
         return self._windows >= self._warm_until
 
     def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> npt.NDArray[np.float64]:
@@ -72,7 +73,7 @@ class NoveltyBaseline:
         return np.array([self._score(window) for window in windows], dtype=np.float64)
 
     def new_templates(self, window: Runs) -> list[str]:
-        """Ids in the window that it has not seen yet; ask before `score`, which learns them."""
+        """Ids in the window that were not seen before; call it before `score`, which learns them."""
         return [
             event_id
             for event_id in dict.fromkeys(event_id for event_id, _ in window)
@@ -137,7 +138,7 @@ class NoveltyBaseline:
         return max(novelty, unusual_length)
 
     def _length_excess(self, length: float) -> float:
-        """Score for being longer than the windows seen so far; then learn the length."""
+        """Score of a length that is unusual so far; then learn the length."""
         deviation = max(_LEAST_DEVIATION, sqrt(self._length_variance))
         excess = (length - self._length_mean) / (deviation * _LENGTH_DEVIATIONS)
         rate = 1 / min(self._windows + 1, _LENGTH_MEMORY)

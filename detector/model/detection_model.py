@@ -1,4 +1,4 @@
-"""A loaded model artifact: everything that scoring and explaining need, nothing of how it was stored."""
+"""A loaded model: what scoring and explaining need, and nothing about how it is stored."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,7 +72,7 @@ class DetectionModel:
         return self.embedder.embed_all(self.source_texts)
 
     def nearest_source(self, event_id: str, text: str) -> tuple[str, float]:
-        """The source event most like an event, and its cosine; ("", 0.0) when there is no source or no word."""
+        """The source event most like an event, and its cosine; ("", 0.0) without source events or words."""
         info = self.template_by_id.get(event_id)
         if info is not None:
             return info.nearest_source, info.source_cosine
@@ -82,7 +82,7 @@ class DetectionModel:
 
 
 def nearest(vector: Float32, table: Float32, texts: tuple[str, ...]) -> tuple[str, float]:
-    """The text whose unit vector has the largest cosine with `vector`, and that cosine; ("", 0.0) for no likeness."""
+    """The text whose unit vector has the largest cosine with `vector`, and the cosine; ("", 0.0) if none is above 0."""
     cosines = table.astype(np.float64) @ vector.astype(np.float64)
     best = int(np.argmax(cosines))
     cosine = float(min(1.0, cosines[best]))

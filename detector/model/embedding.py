@@ -1,7 +1,7 @@
 """Event vectors: a template's words, weighted by TF-IDF, as hashed character n-grams, optionally beside GloVe.
 
 The hashed part needs no file: every word and every character 3- to 5-gram has a fixed vector of 256 signs that follows
-from its CRC-32 alone, so two machines, and two years, agree on it (docs/method.md#event-vectors).
+from its CRC-32 alone, so it is the same on every machine (docs/method.md#event-vectors).
 """
 
 import zlib
@@ -81,7 +81,7 @@ class Embedder:
     Args:
         idf: weight of each word of the training templates.
         unseen_idf: weight of all other words.
-        word_vectors: pre-trained vectors to set beside the hashed ones, with equal say.
+        word_vectors: pre-trained vectors concatenated with the hashed ones, with equal weight.
     """
 
     def __init__(self, idf: Mapping[str, float], unseen_idf: float, word_vectors: WordVectors | None = None) -> None:
@@ -114,7 +114,7 @@ class Embedder:
 
 @lru_cache(maxsize=_WORD_CACHE)
 def _word_vector(word: str) -> Float64:
-    """Unit vector of a word: half its n-grams, half the word itself, which tells `started` from `restarted`."""
+    """Unit vector of a word: half its n-grams, half the word itself, which separates `started` from `restarted`."""
     bounded = f"<{word[:_WORD_CHARACTERS]}>"
     grams = {bounded[at : at + size] for size in _NGRAM_SIZES for at in range(len(bounded) - size + 1)}
     signs = _signs([*sorted(grams), f"={word}"])

@@ -1,4 +1,4 @@
-"""Why a window scores as it does: what each event carries, what it resembles, whose knowledge it takes."""
+"""Why a window has its score: the contribution of each event, its nearest source event, and the kind of knowledge."""
 
 import math
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ _TIE = 1e-9  # cosines that differ by less are the same number computed twice (d
 
 @dataclass(frozen=True)
 class Contribution:
-    """An event of the window and what it carries.
+    """An event of the window and its share of the score.
 
     Attributes:
-        contribution: log-odds of the window's score minus those without this event, in nats; negative when the event
-            speaks against. Log-odds, since beside a score of 0.99 every difference of probabilities is next to nothing.
-        novel: the model has no template for it.
+        contribution: log-odds of the window's score minus those without this event, in nats; negative where the
+            event lowers it. In log-odds, since near a score of 0.99 differences of probabilities vanish.
+        novel: whether the model has no template for it.
         count: lines of it in the window.
     """
 
@@ -44,7 +44,7 @@ class NearestSource:
 def explain(
     scorer: Scorer, runs: Runs, texts: Mapping[str, str], limit: int = 5
 ) -> tuple[list[Contribution], NearestSource | None, Knowledge]:
-    """Contributions, strongest first, at most `limit`; the nearest source event of the strongest; whose knowledge.
+    """Contributions, strongest first, at most `limit`; the strongest one's nearest source event; the kind of knowledge.
 
     Each event is left out once and all these windows are scored together. Knowledge is `general` when even the event
     least like the source is above the model's boundary (paper section III-B), else `proprietary`. Of a window with more
@@ -65,7 +65,7 @@ def explain(
     sources = {event_id: model.nearest_source(event_id, text_of[event_id]) for event_id in counts}
     tried = sorted(counts, key=lambda event_id: (sources[event_id][1], event_id))[:_MAX_EVENTS]
     without = [merged([step for step in resolved if step[0] != event_id]) for event_id in tried]
-    # Such windows do not occur in the stream; they would only push real ones out of the cache.
+    # These windows do not occur in the stream; in the cache they would only displace real ones.
     whole, *rest = scorer.score([resolved, *without], texts, remember=False)
     contributions = [
         Contribution(

@@ -1,8 +1,8 @@
-"""The small model: one bidirectional GRU over the runs of a window, with pools that see presence and counts.
+"""The small model: one bidirectional GRU over the runs of a window, with pooling for presence and counts.
 
-A window is run-length coded: step t is an event and how often it stood in a row. Order is seen by the GRU, a missing or
-unusual step by its states, presence by the maximum over events, amounts by soft counters, and all of it after one
-projection of the event vectors, which serving computes once a template and not once a line
+A window is run-length coded: step t is an event and how often it occurred in a row. The GRU encodes order, the maximum
+over events encodes presence, and soft counters encode amounts. All of them read one projection of the event vectors,
+which serving computes once per template, not once per line
 (docs/method.md#the-small-model).
 """
 
@@ -19,7 +19,7 @@ MAX_RUNS = 512
 
 
 class Extractor(nn.Module):
-    """Windows to features; `SmallModel.extractor`, apart so that meta-learning can call it with other parameters."""
+    """Windows to features; a module of its own, so that meta-learning can call it with other parameters."""
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Extractor(nn.Module):
 
 
 class SmallModel(nn.Module):
-    """The one network that serves.
+    """The network that serves.
 
     Args:
         shape: size and kind.

@@ -14,9 +14,7 @@ from torch import Tensor
 from detector.errors import DetectorError
 from detector.model.detection_model import DetectionModel
 from detector.model.network import MAX_RUNS, collate
-from detector.model.runs import Runs, merged, run_lengths
-
-__all__ = ["Runs", "Scorer", "merged", "resolve_device", "run_lengths"]
+from detector.model.runs import Runs, merged
 
 _NOVEL_EVENTS = 50_000
 
@@ -32,7 +30,7 @@ class Scorer:
     """Scores windows with one model; one thread at a time.
 
     A window's score depends on the window and the model alone: events that the model lacks are resolved from their own
-    text. Scores are remembered by content, since most windows repeat one that was seen.
+    text. Scores are remembered by content, since most windows repeat an earlier one.
 
     Args:
         model: the model.
@@ -54,7 +52,7 @@ class Scorer:
         self._novel: OrderedDict[str, str | Tensor] = OrderedDict()
         # Doubles on a GPU, whose default for a float32 GRU is 10-bit mantissas: scores would differ from the CPU's.
         self._dtype = torch.float64 if self.device.type == "cuda" else torch.float32
-        # A copy, so that nobody who trains on with `model.network` changes what is served.
+        # A copy, so that further training of `model.network` does not change what is served.
         self._network = copy.deepcopy(model.network).to(self.device, self._dtype).eval().requires_grad_(False)
         self._row_of = {info.id: row for row, info in enumerate(model.templates)}
         self._table = self._projected(model.embedder.embed_all([info.text for info in model.templates]))
@@ -67,7 +65,7 @@ class Scorer:
         Args:
             windows: run-length coded event ids.
             texts: template or masked line of every event id that the model does not have; more do no harm.
-            remember: keep the scores for windows to come.
+            remember: cache the scores.
 
         Raises:
             DetectorError: an event id is neither the model's nor in `texts`.
@@ -84,7 +82,7 @@ class Scorer:
                 scores[key] = self._scores[key]
             else:
                 missing[key] = window
-        # Windows of like length share a batch, so that little of it is padding.
+        # Windows of similar length share a batch, which keeps padding small.
         order = sorted(missing, key=lambda key: len(missing[key]))
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
@@ -150,11 +148,11 @@ class Scorer:
 
 
 def _shrink(cache: OrderedDict[Any, Any], size: int) -> None:
-    """Forget what was not used for longest."""
+    """Drop what is unused for longest."""
     while len(cache) > size:
         cache.popitem(last=False)
 
 
 def _key(window: Runs) -> bytes:
-    """Sixteen bytes that stand for a window in the cache, whatever its length."""
+    """Key of a window in the cache: 16 bytes, whatever its length."""
     return hashlib.blake2b(repr(window).encode(), digest_size=16).digest()

@@ -2,8 +2,8 @@
 
 drain3's `Drain` is the engine, with two changes. Its own snapshots are never used: they run code on load (jsonpickle)
 and, taken on every change, make warm-up quadratic; state is the list of template texts. Its cluster numbers are never
-shown: they depend on the order of arrival; a template is named by the hash of its text. And words that say what
-happened are kept: Drain merges "VM Started" with "VM Paused" at every threshold, which are opposite news.
+used outside, since they depend on the order of arrival; a template's id is the hash of its text. And verbs and status
+words never become wildcards: Drain merges "VM Started" with "VM Paused" at every threshold, though they mean opposites.
 """
 
 import re
@@ -37,7 +37,7 @@ _EDGES = ".,:;!?()[]{}'\"<>=*"
 
 @dataclass(frozen=True, slots=True)
 class LearnedTemplate:
-    """What a line taught: its template now, whether it is new, and the id of the template that it replaces or ""."""
+    """Result of learning a line: its template, whether it is new, and the id of the template that it replaces or ""."""
 
     template: Template
     created: bool
@@ -45,7 +45,7 @@ class LearnedTemplate:
 
 
 class IncrementalDrain:
-    """Learns templates line by line; beyond `max_clusters` the longest unused is forgotten."""
+    """Learns templates line by line; beyond `max_clusters` the least recently used is dropped."""
 
     def __init__(self, sim_th: float = 0.5, depth: int = 4, max_clusters: int = 4096) -> None:
         self._settings = {"sim_th": sim_th, "depth": depth, "max_clusters": max_clusters}
@@ -89,7 +89,7 @@ class IncrementalDrain:
 
 
 class _CarefulDrain(Drain):  # type: ignore[misc]  # drain3 has no types
-    """Drain that never makes a wildcard of a word that says what happened."""
+    """Drain that never makes a wildcard of a verb or a status word."""
 
     clusters_counter: int
 
@@ -101,14 +101,14 @@ class _CarefulDrain(Drain):  # type: ignore[misc]  # drain3 has no types
         for left, right in zip(seq1, seq2, strict=True):
             if left == right != WILDCARD:
                 equal += 1
-            elif left != right and (says_what_happened(left) or says_what_happened(right)):
+            elif left != right and (is_verb_or_status(left) or is_verb_or_status(right)):
                 return 0.0, 0
             elif left == WILDCARD:
                 wildcards += 1
         return (equal + wildcards if include_params else equal) / len(seq1), wildcards
 
     def adopt(self, text: str) -> int:
-        """Take in a template as it is; its cluster's number."""
+        """Add a template without learning; the number of its cluster."""
         number: int = self.clusters_counter + 1
         self.clusters_counter = number
         cluster = LogCluster(text.split(), number)
@@ -118,7 +118,7 @@ class _CarefulDrain(Drain):  # type: ignore[misc]  # drain3 has no types
 
 
 @lru_cache(maxsize=65_536)
-def says_what_happened(token: str) -> bool:
+def is_verb_or_status(token: str) -> bool:
     """Whether a token is, or assigns (`state=FAILED`), a verb or a status word; punctuation around it aside."""
     words = (part.strip(_EDGES) for part in _ASSIGNS.split(token.lower()))
     return any(word in _STATUS or _VERB.fullmatch(word) for word in words)

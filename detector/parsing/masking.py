@@ -1,7 +1,7 @@
 """Masks: what varies in a line (addresses, ids, numbers, paths) becomes a word in angle brackets.
 
-One fused pattern is tried on a token, not one pass a mask over the line, and the answer is remembered by token: most
-tokens of a log are words that have been seen before. Every built-in alternative starts at a boundary and gives up
+One fused pattern is applied per token, instead of one pass per mask over the line, and results are cached per token:
+most tokens of a log have been seen before. Every built-in alternative starts at a boundary and fails
 without backtracking over what it has read (possessive quantifiers), so the time is linear in the line.
 """
 
@@ -61,8 +61,7 @@ _PLAIN = re.compile(r"[^\d/\\<]*+", re.ASCII)
 class Masker:
     """Masks lines: the built-in masks (`robust` profile, paper section II with more masks) after `extra` ones.
 
-    Extra rules run one after another over the whole line, so they may span tokens; what they cost is up to their
-    patterns.
+    Extra rules run one after another over the whole line, so they may span tokens.
     """
 
     def __init__(self, extra: Sequence[MaskRule] = (), max_tokens: int = 256) -> None:
@@ -98,10 +97,10 @@ class Masker:
 
 
 def mask_token(token: str) -> str:
-    """A token with what varies in it masked."""
+    """The token with its variable parts masked."""
     if _PLAIN.fullmatch(token):
         return token if len(token) <= TOKEN_CHARACTERS else "<LONG>"
-    # A line must not bring its own wildcard: learned as a template it would match everything of its length.
+    # A wildcard in the line itself would, learned as a template, match every line of its length.
     word = _FUSED.sub(_name, token.replace(WILDCARD, "(*)"))
     word = _REPEATED.sub(r"\1", word)
     return word if len(word) <= TOKEN_CHARACTERS else "<LONG>"

@@ -8,7 +8,7 @@ from detector.parsing.templates import TemplateMatcher, template_id
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a line says.
+    """What kind of line it is.
 
     Attributes:
         id: id of the template, or of the masked line where none fits.
@@ -22,7 +22,7 @@ class Event:
 
 
 class LineParser:
-    """Maps lines to events; a function of (line, model) alone, so its cache may be dropped at any time."""
+    """Maps lines to events; a function of (line, model) alone, so its cache can be dropped at any time."""
 
     def __init__(self, masker: Masker, matcher: TemplateMatcher, cache_size: int = 50_000) -> None:
         if cache_size < 1:

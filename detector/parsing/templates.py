@@ -1,7 +1,7 @@
 """Templates and the frozen matcher of a model (docs/method.md#templates).
 
-A template's identity is its content, so workers, replays and the trainer agree on it without talking. The matcher is
-a function of (line, set of templates) alone: neither the order of the templates nor of the lines matters.
+A template's identity is its content, so workers, replays and the trainer agree on it. The matcher is a
+function of (line, set of templates) alone: neither the order of the templates nor of the lines matters.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def template_id(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A constant text with `<MASK>` words and `<*>` for any one token; `id` is `template_id(text)`."""
+    """A constant text with `<MASK>` words, and `<*>` for any one token; `id` is `template_id(text)`."""
 
     id: str
     text: str
@@ -33,7 +33,7 @@ class Template:
 
 
 class _Shape:
-    """Templates of one length that hold their constants at the same positions: one dictionary look-up for all."""
+    """Templates of one length with constants at the same positions, found by one dictionary look-up."""
 
     __slots__ = ("by_constants", "constants_at", "pick")
 
@@ -66,11 +66,11 @@ class TemplateMatcher:
             if len(constants_at) == len(tokens):
                 self._exact[" ".join(tokens)] = template
                 continue
-            place = (len(tokens), constants_at)
-            if place not in shapes:
-                shapes[place] = _Shape(constants_at)
-                self._shapes.setdefault(len(tokens), []).append(shapes[place])
-            shapes[place].add(tokens, template)
+            form = (len(tokens), constants_at)
+            if form not in shapes:
+                shapes[form] = _Shape(constants_at)
+                self._shapes.setdefault(len(tokens), []).append(shapes[form])
+            shapes[form].add(tokens, template)
         for group in self._shapes.values():
             group.sort(key=lambda shape: (-len(shape.constants_at), shape.constants_at))
 

@@ -1,8 +1,8 @@
 """Splitting a template into words (docs/method.md#event-vectors).
 
 `addStoredBlock: blockMap updated: <IP> is added to <ID>` becomes add, stored, block, block, map, updated, ip, is,
-added, to, id: identifiers are split where their case changes, mask names stay (they say what kind of value stood
-there), wildcards and punctuation go.
+added, to, id: identifiers are split where their case changes, mask names are kept (they name the kind of
+value), wildcards and punctuation are dropped.
 """
 
 import re

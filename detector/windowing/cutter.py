@@ -1,11 +1,10 @@
 """Cutting a partition's lines into windows (docs/streaming.md#windows; paper section II for `count`).
 
 Data decides membership, time only decides when a window is closed: the windows are a function of the records in the
-order of their partition, never of how they came in batches or where a snapshot was taken and restored. Trainer and
-agent cut with this one class.
+order of their partition, and do not depend on batches or on where a snapshot was taken and restored.
 
-The watermark is the newest event time so far less the allowed lateness. A record is judged against the watermark as
-it was before it, then moves it, then every window that the watermark has passed is closed.
+The watermark is the newest event time so far less the allowed lateness. A line is compared with the
+watermark before it, then moves the watermark, then every window that the watermark has passed is closed.
 """
 
 import hashlib
@@ -60,7 +59,7 @@ class WindowCutter:
         self._newest_ms: int | None = None
         self._last: Place | None = None
         self._open: dict[Slot, OpenWindow] = {}
-        # Heaps are lazy: an entry may be older than what it names; it is checked, and put back, when it comes up.
+        # Heaps are lazy: an entry may be out of date; it is checked, and put back if so, when it comes up.
         self._deadlines: list[tuple[int, Place, Slot]] = []
         self._remembered: dict[str, int] = {}
         self._forget_at: list[tuple[int, str]] = []
@@ -78,7 +77,7 @@ class WindowCutter:
         return None if self._newest_ms is None else self._newest_ms - self._lateness_ms
 
     def open_event_ids(self) -> set[str]:
-        """Event ids that windows hold which are open, or closed but not yet taken."""
+        """Event ids in windows that are open, or closed but not yet taken."""
         ids = {event_id for window in self._open.values() for event_id in window.event_ids}
         return ids.union(*(window.event_ids for window in self._closed))
 
@@ -94,14 +93,14 @@ class WindowCutter:
         if self._last is not None and place <= self._last:
             raise ValueError(f"a line's (offset, index) must be above {self._last}, the line's before, got {place}")
         self._last = place
-        event_time_ms, believed = self._believed(event_time_ms)
+        event_time_ms, plausible = self._plausible(event_time_ms)
         if keys:
             watermark_ms = self.watermark_ms
             for key in keys if len(keys) == 1 else dict.fromkeys(keys):
                 if not self._put(key, watermark_ms, place, event_time_ms, event_id, text):
                     assert watermark_ms is not None
                     self._late.append(Late(key, offset, event_time_ms, watermark_ms, event_id, text, index))
-        if believed and (self._newest_ms is None or event_time_ms > self._newest_ms):
+        if plausible and (self._newest_ms is None or event_time_ms > self._newest_ms):
             self._newest_ms = event_time_ms
             self._close_passed(event_time_ms - self._lateness_ms)
 
@@ -116,7 +115,7 @@ class WindowCutter:
         return late
 
     def close_idle(self) -> None:
-        """Close every open window because the clock says that nothing comes; a later line of a key opens a new one."""
+        """Close every open window because no line came for a while; a later line of a key opens a new one."""
         self.flush("idle")
 
     def flush(self, closed_by: str = "shutdown") -> None:
@@ -185,7 +184,7 @@ class WindowCutter:
         if watermark_ms is not None:  # a smaller lateness than the snapshot's may have passed some
             self._close_passed(watermark_ms)
 
-    def _believed(self, event_time_ms: int) -> tuple[int, bool]:
+    def _plausible(self, event_time_ms: int) -> tuple[int, bool]:
         now_ms = self._now_ms()
         if event_time_ms <= now_ms + self._max_future_ms:
             return event_time_ms, True

@@ -1,7 +1,7 @@
 """Open windows, and the snapshot that carries them over a restart.
 
-A snapshot is `FLW`, a version byte, a 16-byte hash of the body, and the body in msgpack. Event ids stand in it once,
-in a table; offsets and times as differences to the first. Equal states are equal bytes.
+A snapshot is `FLW`, a version byte, a 16-byte hash of the body, and the body in msgpack. Event ids are stored once,
+in a table; offsets and times as differences. Equal states are equal bytes.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
         id: `window_id` of its first line.
         offsets, event_ids, times_ms: one entry a line. Times are event times, milliseconds since the epoch.
         start_ms, end_ms: smallest and largest event time.
-        closed_by: `gap`, `watermark`, `size`, `idle` (by the clock), or what `flush` was told.
+        closed_by: `gap`, `watermark`, `size`, `idle` (by the clock), or the argument of `flush`.
         truncated: a session that was cut because it reached `max_lines`; its later lines are in another window.
         samples: (event id, raw text) of the first line of each of the first 8 distinct events, texts cut.
         indexes: index of each line among the lines of its record; empty where all are 0.
@@ -73,7 +73,7 @@ class Late(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OpenWindow:
-    """Lines gathered for one key so far; `bucket` is the tumbling bucket, 0 for other kinds."""
+    """Lines of one key so far; `bucket` is the tumbling bucket, 0 for other kinds."""
 
     __slots__ = ("bucket", "event_ids", "indexes", "key", "max_ms", "min_ms", "offsets", "samples", "times_ms")
 
@@ -156,7 +156,7 @@ def pack(windows: Iterable[OpenWindow]) -> tuple[list[str], list[_Open]]:
     packed = []
     for window in windows:
         events = [numbers.setdefault(event_id, len(numbers)) for event_id in window.event_ids]
-        # The sampled events are the first distinct ones, in order, so their ids need no place of their own.
+        # The sampled events are the first distinct ones, in order, so their ids are not stored again.
         packed.append(
             _Open(
                 window.key,

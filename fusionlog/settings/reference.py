@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from agent.settings import AgentSettings
@@ -41,7 +40,7 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
             listed = str(field.annotation).startswith("tuple")
             yield from _rows(inner, f"{key}[]." if listed else f"{key}.")
             continue
-        yield key, _default(field), _allowed(field), (field.description or "").strip()
+        yield key, _default(field), _allowed(field.annotation, field.metadata), (field.description or "").strip()
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -63,15 +62,15 @@ def _default(field: Any) -> str:
     return f"`{text.lower() if isinstance(field.default, bool) else text}`"
 
 
-def _allowed(field: FieldInfo) -> str:
+def _allowed(annotation: Any, metadata: list[Any]) -> str:
     bounds = [
         f"{sign} {getattr(rule, name)}"
-        for rule in field.metadata
+        for rule in metadata
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
         if getattr(rule, name, None) is not None
     ]
-    rows = next((rule.table for rule in field.metadata if isinstance(rule, RowOf)), None)
-    named = _type(field.annotation) if rows is None else ", ".join(f"`{name}`" for name in rows)
+    rows = next((rule.table for rule in metadata if isinstance(rule, RowOf)), None)
+    named = _type(annotation) if rows is None else ", ".join(f"`{name}`" for name in rows)
     return ", ".join([named, *bounds])
 
 

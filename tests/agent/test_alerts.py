@@ -26,7 +26,7 @@ def test_an_alert_names_window_model_and_evidence_without_secrets() -> None:
     partition = SystemDetection(SYSTEM, model, source="/fusionlog/test").stage("raw", 2)
     texts = [*ANOMALOUS_LINES, "order=17 login with password=hunter2 from 10.1.2.3"]
     partition.process([PlainRecord(at + 40, text.encode(), 1_700_000_000_000 + at) for at, text in enumerate(texts)])
-    output = partition.flush()
+    output = partition.close_idle()
     (alert,), (window,) = records_of(output, TopicRole.ALERTS), records_of(output, TopicRole.WINDOWS)
     assert (alert.id, alert.subject, alert.source) == (window.id, "17", "/fusionlog/test/orders")
     assert alert.time == "2023-11-14T22:13:20.002Z"

@@ -24,7 +24,7 @@ def detection(timeouts: Timeouts | None = None, **changes: Any) -> Bed:
 
 
 async def test_a_restart_goes_on_from_position_and_snapshot() -> None:
-    """What is committed names a snapshot; restored from it, windows go on as if nothing had been."""
+    """The committed position names a snapshot; restored from it, windows continue as without the restart."""
     bed = detection()
     await bed.restore()
     await bed.take(LINES[:5])
@@ -37,12 +37,12 @@ async def test_a_restart_goes_on_from_position_and_snapshot() -> None:
     await bed.take(LINES[5:])
     stage = partition.stage
     assert isinstance(stage, DetectionStage)
-    windows = records_of(stage.flush(), TopicRole.WINDOWS)
+    windows = records_of(stage.close_idle(), TopicRole.WINDOWS)
     assert [window.offsets for window in windows] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
 
 
 async def test_the_first_checkpoint_of_a_fresh_group_commits_its_start() -> None:
-    """`start: latest` is made fast at once: a crash before the first line must not skip what came meanwhile."""
+    """`start: latest` is committed at once: a crash before the first line must not skip lines that came meanwhile."""
     bed = detection(start="latest")
     await bed.restore()
     assert await bed.checkpointer.checkpoint()
@@ -113,21 +113,21 @@ async def test_the_position_passes_transaction_markers_only_when_all_is_processe
     ],
     ids=["no name", "no snapshot", "beyond the end"],
 )
-async def test_lost_state_stops_or_restarts_as_told(place: CommittedPosition) -> None:
-    """Without its snapshot a position is an error that says what to set; with it set, windows start again there."""
+async def test_lost_state_stops_or_restarts_as_set(place: CommittedPosition) -> None:
+    """Without its snapshot a position is an error that names the setting; with it, windows start again there."""
     bed = detection()
     bed.source.found = place
     with pytest.raises(LostState, match="on_lost_state: restart_windows"):
         await bed.restore()
     assert bed.checkpointer.partitions == {}
-    told = detection(on_lost_state="restart_windows")
-    told.source.found = place
-    await told.restore()
-    assert told.source.sought == (5 if place.committed == 5 else 0)
+    restarting = detection(on_lost_state="restart_windows")
+    restarting.source.found = place
+    await restarting.restore()
+    assert restarting.source.sought == (5 if place.committed == 5 else 0)
 
 
 async def test_lines_that_retention_deleted_are_skipped_and_counted() -> None:
-    """A position before the log's beginning moves there, and the metric says how much is missing."""
+    """A position before the log's beginning moves there, and a metric counts the missing offsets."""
     bed = detection()
     await bed.restore()
     await bed.take(LINES[:5])
@@ -201,7 +201,7 @@ async def test_a_snapshot_that_is_too_large_is_a_failed_checkpoint() -> None:
 
 
 async def test_a_checkpoint_that_release_cancels_ends_nothing_else() -> None:
-    """The loop that makes a checkpoint now and then goes on after a rebalance that cut one short."""
+    """The loop that makes checkpoints continues after a rebalance that canceled one."""
     bed = detection()
     await bed.restore()
     await bed.take([UNREADABLE])
@@ -210,3 +210,28 @@ async def test_a_checkpoint_that_release_cancels_ends_nothing_else() -> None:
     await asyncio.sleep(0.01)
     await bed.checkpointer.release(0.05)
     assert not await looped
+
+
+async def test_windows_are_closed_by_the_clock_only_when_all_is_processed() -> None:
+    """The clock closes windows once nothing came for the idle time and the partition is read to its end."""
+    bed = detection()
+    await bed.restore()
+    await bed.take(LINES)
+    at_the_end = FetchProgress(10, 10, 1)
+    assert not bed.partition.silent(at_the_end)
+    bed.clock.advance(60)
+    assert bed.partition.silent(at_the_end)
+    assert not bed.partition.silent(FetchProgress(10, 12, 1)), "more lines are in the log"
+    assert not bed.partition.silent(FetchProgress(12, 12, 2)), "a fetched batch is not processed"
+    await bed.partition.close_idle()
+    assert not bed.partition.silent(at_the_end), "no window is open"
+
+
+async def test_nothing_is_committed_after_a_rebalance() -> None:
+    """Once the group has another generation, a checkpoint of the old assignment fails."""
+    bed = detection()
+    await bed.restore()
+    await bed.take(LINES[:5])
+    bed.source.generation += 1
+    assert not await bed.checkpointer.checkpoint()
+    assert bed.source.commits == []

@@ -13,7 +13,8 @@ from agent.stages.stage import Output, PlainRecord, TopicRole, restore_snapshot,
 from agent.testing import records_of
 from detector.errors import SnapshotError
 from detector.input.line_reader import LineReader
-from detector.model.scoring import Scorer, run_lengths
+from detector.model.runs import run_lengths
+from detector.model.scoring import Scorer
 from detector.partition_reader import PartitionReader, SystemReader
 from detector.system import WindowSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_model
@@ -69,7 +70,7 @@ def test_output_does_not_depend_on_batches_or_restarts(cuts: list[int], restored
     """However records come in batches, and wherever state is saved and restored, the same bytes come out."""
     serving = ModelServing(tiny_model())
     whole = fresh(serving)
-    expected = joined([whole.process(records()), whole.flush()])
+    expected = joined([whole.process(records()), whole.close_idle()])
     partition = fresh(serving)
     outputs = []
     places = [0, *sorted(cuts), len(records())]
@@ -77,14 +78,14 @@ def test_output_does_not_depend_on_batches_or_restarts(cuts: list[int], restored
         outputs.append(partition.process(records()[start:end]))
         if restored:
             partition = restarted(partition)
-    assert joined([*outputs, partition.flush()]) == expected
+    assert joined([*outputs, partition.close_idle()]) == expected
     assert {role for role, found in expected.items() if found} == set(TopicRole) - {TopicRole.LATE}
 
 
 def test_windows_and_scores_are_those_of_the_trainer(serving: ModelServing) -> None:
     """Read and scored one by one with the detector alone, as the trainer does, windows and scores are equal."""
     partition = fresh(serving)
-    found = records_of([partition.process(records()), partition.flush()], TopicRole.WINDOWS)
+    found = records_of([partition.process(records()), partition.close_idle()], TopicRole.WINDOWS)
     model = tiny_model()
     reader = PartitionReader(SystemReader(SYSTEM, model.matcher), "raw", 3)
     batch = reader.read(records())
@@ -97,7 +98,7 @@ def test_windows_and_scores_are_those_of_the_trainer(serving: ModelServing) -> N
 
 
 def test_unreadable_records_are_dead_letters_with_their_bytes(serving: ModelServing) -> None:
-    """A dead letter keeps the record's key, value and headers, and says where it stood and why; reading goes on."""
+    """A dead letter keeps the record's key, value and headers, and names its place and the reason; reading goes on."""
     partition = fresh(serving)
     output = partition.process([PlainRecord(5, b"\xff", 7, b"k", (("h", b"v"),)), PlainRecord(6, None, 8)])
     first, second = output.records
@@ -151,7 +152,7 @@ def test_open_windows_are_scored_by_the_model_that_serves_when_they_close(servin
     shared.swap(serving)
     assert shared.model_version == 1
     for one in (restarted(partition), partition):
-        (window,) = records_of(one.flush(), TopicRole.WINDOWS)
+        (window,) = records_of(one.close_idle(), TopicRole.WINDOWS)
         assert (window.model.version, window.anomalous) == (1, True)
 
 
@@ -162,7 +163,7 @@ def test_a_line_no_template_fits_is_learned_once(serving: ModelServing) -> None:
     output = partition.process(novel)
     (template,) = records_of(output, TopicRole.TEMPLATES)
     assert (template.system, template.offset, template.partition) == ("orders", 0, 3)
-    (window,) = records_of(partition.flush(), TopicRole.WINDOWS)
+    (window,) = records_of(partition.close_idle(), TopicRole.WINDOWS)
     assert window.offsets == (0, 1, 2)
 
 
@@ -170,10 +171,10 @@ def test_only_anomalous_windows_when_told(serving: ModelServing) -> None:
     """With `anomalous_only`, a normal window leaves no record, an anomalous one a window record and an alert."""
     partition = SystemDetection(SYSTEM, serving, anomalous_only=True).stage("raw", 0)
     partition.process(records())
-    output = partition.flush()
+    output = partition.close_idle()
     windows = records_of(output, TopicRole.WINDOWS)
     assert [window.id for window in windows] == [alert.id for alert in records_of(output, TopicRole.ALERTS)]
-    assert output.counts["windows_closed", "shutdown"] > len(windows) > 0
+    assert output.counts["windows_closed", "idle"] > len(windows) > 0
 
 
 def test_a_snapshot_of_other_settings_is_refused(serving: ModelServing) -> None:
@@ -205,4 +206,4 @@ def test_late_lines_come_out_with_their_watermark(serving: ModelServing) -> None
     output = partition.process([PlainRecord(1, b"order=9 received from 10.0.0.7", START_MS)])
     (late,) = records_of(output, TopicRole.LATE)
     assert (late.key, late.offset, late.watermark_ms) == ("9", 1, START_MS + 9_990_000)
-    assert partition.flush().records == []
+    assert partition.close_idle().records == []

@@ -1,7 +1,9 @@
 """Private parts of Faust and aiokafka that the transport uses, pinned: an upgrade that changes them fails here."""
 
 import inspect
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import faust
 import pytest
@@ -20,7 +22,7 @@ from agent.runtime.consumer_thread import BatchThread
 from agent.runtime.transport import BatchConsumer, BatchSchema, BatchTransport
 
 
-def parameters(function: object) -> list[str]:
+def parameters(function: Callable[..., Any]) -> list[str]:
     """Names of a function's parameters."""
     return list(inspect.signature(function).parameters)
 

@@ -28,7 +28,7 @@ def test_a_snapshot_of_release_0_1_0_goes_on_where_it_was() -> None:
     restore_snapshot(restored, (SNAPSHOTS / "detect_v1.bin").read_bytes())
     assert restored.open_windows > 0
     rest = [PlainRecord(at, text.encode(), time_ms) for at, text, time_ms in expected["records"]]
-    outputs = [restored.process(rest), restored.flush()]
+    outputs = [restored.process(rest), restored.close_idle()]
     windows = records_of(outputs, TopicRole.WINDOWS)
     assert [[one.id, list(one.offsets), one.event_hash] for one in windows] == expected["windows"]
     with pytest.raises(SnapshotError, match="position 12"):

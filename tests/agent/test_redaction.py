@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,16 +17,16 @@ from agent.settings import AgentSettings
 from agent.stages.catalogue import without_secrets
 from agent.stages.detect import SystemDetection
 from agent.stages.stage import Output, PlainRecord, TopicRole
-from agent.testing import Bed
+from agent.testing import Bed, model_messages
 from agent.worker import Worker
 from broker.registry.blob_stores import BlobStore
 from detector.input.line_reader import LineReader
 from detector.model.explain import Contribution
-from detector.model.scoring import Runs
+from detector.model.runs import Runs
 from detector.testing import SYSTEM, tiny_model
 from schemas.alert import NearestSourceEvent
 from schemas.codec import encode
-from schemas.model_record import ModelAlias, ModelPointer, ModelStatus
+from schemas.model_record import ModelStatus
 from schemas.topics import Topics
 
 START_MS = 1_700_000_000_000
@@ -53,7 +52,7 @@ TEXT = (
 class CanaryModel(ModelServing):
     """A model whose every text holds canaries: they were in another system's logs."""
 
-    def judge(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
+    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Every window is anomalous."""
         contributions = tuple(
             Contribution(event_id, f"{texts[event_id]} {TEXT}", 2.0, True, run) for event_id, run in windows[0]
@@ -96,7 +95,7 @@ def outgoing(model: ModelServing | None) -> list[Outgoing]:
         PlainRecord(at, text.encode(), time_ms, b"key", (("header", TEXT.encode()),))
         for at, (text, time_ms) in enumerate(lines)
     ]
-    output = Output([*stage.process(records).records, *stage.flush().records])
+    output = Output([*stage.process(records).records, *stage.close_idle().records])
     assert {one.role for one in output.records} == set(TopicRole)
     return encode_output(output, Topics())
 
@@ -105,7 +104,8 @@ def outgoing(model: ModelServing | None) -> list[Outgoing]:
 def test_no_canary_is_in_any_output(serving: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted in lines, fields, templates, model texts and errors, none is in a key, value or header of any topic.
 
-    What a dead letter keeps of the raw record (key, value, its own headers) is raw by contract.
+    What a dead letter keeps of the raw record (key, value, its own headers) is raw by contract. So is a window's key:
+    the settings say which field it is.
     """
     unreadable(monkeypatch)
     for one in outgoing(CanaryModel(tiny_model()) if serving == "model" else None):
@@ -174,12 +174,8 @@ async def test_no_canary_is_in_a_model_status() -> None:
 
     settings = AgentSettings.model_validate({"systems": [{"topics": ["raw"], "spec": SYSTEM.model_dump()}]})
     watcher = ModelWatcher(settings, statuses.append, Metrics(), swap, open_artifacts=open_artifacts)
-    common = {"system": SYSTEM.name, "version": 1, "sha256": "0" * 64}
-    pointer = ModelPointer(**common, epoch=1, store="s3://x", created_ms=1, labeller="heuristic", size_bytes=1)
-    alias = ModelAlias(**common, alias="champion", epoch=2, moved_ms=1)
-    records = [SimpleNamespace(key=one.key.encode(), value=encode(one), offset=0) for one in (pointer, alias)]
     with structlog.testing.capture_logs() as logs:
-        watcher._fold({None: records})
+        watcher._fold(model_messages("0" * 64))
         await watcher._load_wanted()
     assert [status.result for status in statuses] == ["unavailable"]
     assert found_in(encode(statuses[0])) == []

@@ -1,5 +1,7 @@
 """Settings of the agent: unknown and contradicting ones are refused by name."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -28,7 +30,7 @@ def test_defaults_are_whole() -> None:
         ({"device": "tpu"}, "device"),
     ],
 )
-def test_wrong_settings_are_named(changes: dict, problem: str) -> None:
+def test_wrong_settings_are_named(changes: dict[str, Any], problem: str) -> None:
     """The error names the key that is wrong."""
     with pytest.raises(ValidationError, match=problem):
         AgentSettings(**{"systems": [SYSTEM], **changes})

@@ -1,4 +1,4 @@
-"""Snapshots on a topic: whole or not at all."""
+"""Snapshots on a topic: complete, or an error."""
 
 import random
 from collections.abc import AsyncIterator, Iterator

@@ -67,7 +67,7 @@ async def test_a_port_that_is_taken_is_an_error_that_names_the_setting() -> None
 
 
 async def test_a_client_that_never_finishes_its_request_is_disconnected() -> None:
-    """A connection that stays open without a whole request is closed, so that no client can hold many."""
+    """A connection without a complete request is closed after a while, so that no client can hold many."""
     probes = server(timeouts=Timeouts(request_seconds=0.05))
     port = await probes.start()
     try:

@@ -48,7 +48,7 @@ def worker() -> Worker:
 async def test_the_live_probe_fails_when_the_clock_stands_still() -> None:
     """A tick whose consumer does not answer does not count as alive, and ends after its time-out."""
     made = worker()
-    assert made._alive().ok, "before its start it is not judged"
+    assert made._alive().ok, "before its start it counts as alive"
     made._ticked_at = 0.0
     ticking = asyncio.create_task(made._guard(every(0.01, made._tick)))
     await asyncio.sleep(0.3)

@@ -95,7 +95,7 @@ def test_stores_open_by_url(kafka: KafkaSettings, tmp_path: object) -> None:
 
 
 def test_published_models_are_read_back(kafka: KafkaSettings) -> None:
-    """Pointer and alias come back; junk on the topic is passed over."""
+    """Pointer and alias come back; foreign records on the topic are skipped."""
     write_all(kafka, [(TOPICS.models, b"junk", b"junk"), (TOPICS.models, b"version/s/9", b"{}")])
     write_record(kafka, TOPICS, pointer(1))
     write_record(kafka, TOPICS, alias(1, 2))

@@ -1,5 +1,7 @@
 """The lease on publishing, on the embedded broker."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from broker.admin import ensure_topics
@@ -12,7 +14,7 @@ from schemas.topics import Topics
 
 
 @pytest.fixture(scope="module")
-def kafka():
+def kafka() -> Iterator[KafkaSettings]:
     """Settings of an embedded broker that has our topics."""
     with EmbeddedBroker() as broker:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
@@ -20,12 +22,12 @@ def kafka():
         yield settings
 
 
-def lease(kafka, system, **settings):
+def lease(kafka: KafkaSettings, system: str, wait_seconds: float = 0.0, **settings: float) -> Lease:
     """A lease that does not wait."""
-    return Lease(kafka, Topics(), system, **({"wait_seconds": 0} | settings))
+    return Lease(kafka, Topics(), system, wait_seconds, **settings)
 
 
-def test_one_of_two_gets_it(kafka):
+def test_one_of_two_gets_it(kafka: KafkaSettings) -> None:
     """While one trainer holds the lease, another of the same system is refused with its name."""
     with lease(kafka, "orders") as first:
         with pytest.raises(BrokerError, match=r"another trainer .* is publishing"):
@@ -33,7 +35,7 @@ def test_one_of_two_gets_it(kafka):
         first.check()
 
 
-def test_it_is_free_again_after_the_holder(kafka):
+def test_it_is_free_again_after_the_holder(kafka: KafkaSettings) -> None:
     """Leaving gives it back, also after an error inside."""
     with pytest.raises(RuntimeError), lease(kafka, "payments"):
         raise RuntimeError
@@ -41,13 +43,13 @@ def test_it_is_free_again_after_the_holder(kafka):
         second.check()
 
 
-def test_other_systems_are_not_held_up(kafka):
+def test_other_systems_are_not_held_up(kafka: KafkaSettings) -> None:
     """A lease is for one system."""
     with lease(kafka, "first"), lease(kafka, "second") as second:
         second.check()
 
 
-def test_a_holder_that_died_is_passed_over(kafka):
+def test_a_holder_that_died_is_passed_over(kafka: KafkaSettings) -> None:
     """A claim that nobody withdrew stops counting when it runs out, and its holder may write no more."""
     dead = lease(kafka, "crashed", lease_seconds=5.0)
     dead.__enter__()
@@ -57,7 +59,7 @@ def test_a_holder_that_died_is_passed_over(kafka):
             dead.check()
 
 
-def test_claims_do_not_disturb_readers_of_the_registry(kafka):
+def test_claims_do_not_disturb_readers_of_the_registry(kafka: KafkaSettings) -> None:
     """The registry reads over claims."""
     with lease(kafka, "quiet"):
         assert read_models(kafka, Topics()).systems() == []

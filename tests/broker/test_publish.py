@@ -14,6 +14,7 @@ from broker.errors import BrokerError, PublishError
 from broker.registry import publish as publishing
 from broker.registry import records as registry
 from broker.registry.artifacts import load_artifact, open_store
+from broker.registry.lease import Lease
 from broker.registry.publish import check_publishable, publish
 from broker.registry.records import Registry, read_models
 from broker.settings import KafkaSettings
@@ -157,10 +158,9 @@ def test_an_interrupted_publication_names_nothing_that_is_missing(
 def test_two_trainers_do_not_publish_at_once(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one holds the lease, the other gets an error that names it, and publishes nothing."""
     target = Target(kafka, "contested")
-    lease = publishing.Lease
-    monkeypatch.setattr(publishing, "Lease", lambda *place: lease(*place, wait_seconds=0))
+    monkeypatch.setattr(publishing, "Lease", lambda *place: Lease(place[0], place[1], place[2], wait_seconds=0))
     with (
-        lease(kafka, target.topics, "contested"),
+        Lease(kafka, target.topics, "contested"),
         pytest.raises(PublishError, match=r"another trainer .* is publishing"),
     ):
         target.publish()

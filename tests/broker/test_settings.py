@@ -1,6 +1,7 @@
 """Kafka settings: one model, two clients, no credentials that go unused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -33,7 +34,7 @@ def test_sasl_passwords_come_from_a_file_and_are_not_shown(tmp_path: Path) -> No
 
 
 def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
-    """A CA file that holds no certificate is named, not passed over."""
+    """A CA file without a certificate is an error that names it."""
     file = tmp_path / "ca.pem"
     file.write_text("nonsense")
     with pytest.raises(BrokerError, match="PEM"):
@@ -55,7 +56,7 @@ def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
         ({"bootstrap": "a:1"}, "bootstrap"),
     ],
 )
-def test_contradictions_are_refused(changes: dict, problem: str) -> None:
+def test_contradictions_are_refused(changes: dict[str, Any], problem: str) -> None:
     """Each contradiction is named; credentials that would go unused are one."""
     with pytest.raises(ValidationError, match=problem):
         KafkaSettings(**changes)

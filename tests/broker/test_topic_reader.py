@@ -71,10 +71,10 @@ def test_questions_about_the_topic(kafka: KafkaSettings) -> None:
 
 
 def test_a_position_that_the_log_lacks_is_an_error_or_the_beginning(kafka: KafkaSettings) -> None:
-    """As the reader was told; the error says which partition."""
+    """By the argument `out_of_range`; the error names the partition."""
     with TopicReader(kafka, "raw", out_of_range="error") as strict:
         strict.start({0: 1_000})
-        with pytest.raises(OffsetGone, match="'raw', partition 0, must hold the position"):
+        with pytest.raises(OffsetGone, match="'raw', partition 0, must hold the requested position"):
             list(strict.read_to({0: 1_001}, 10))
     with TopicReader(kafka, "raw") as lenient:
         lenient.start({0: 1_000})

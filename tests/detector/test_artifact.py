@@ -4,9 +4,12 @@ import dataclasses
 import hashlib
 import json
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 import safetensors.numpy
 
@@ -24,15 +27,17 @@ from detector.parsing.templates import template_id
 from detector.system import MaskRule, SystemSpec
 from detector.testing import SYSTEM, tiny_files, tiny_model
 
+Array = npt.NDArray[np.float32]
+
 WEIGHTS, TEMPLATES, MANIFEST = "model.safetensors", "templates.json", "manifest.json"
 
 
-def sha(content):
+def sha(content: bytes) -> str:
     """Hex SHA-256."""
     return hashlib.sha256(content).hexdigest()
 
 
-def parts(**changes):
+def parts(**changes: Any) -> dict[str, Any]:
     """Arguments of `pack` for the smallest model."""
     texts = ["disk <NUM> failed", "disk <NUM> repaired"]
     idf = Idf.from_templates(texts)
@@ -50,7 +55,7 @@ def parts(**changes):
     return values | changes
 
 
-def tiny_network(event_dim):
+def tiny_network(event_dim: int) -> SmallModel:
     """A network whose weights are all alike, the same in every run."""
     network = SmallModel(NetworkShape(event_dim=event_dim, hidden=4))
     for value in network.parameters():
@@ -58,33 +63,33 @@ def tiny_network(event_dim):
     return network
 
 
-def rewritten(files, /, **changes):
-    """The files with fields of the manifest changed, as a forger who can compute hashes would."""
+def rewritten(files: dict[str, bytes], /, **changes: Any) -> dict[str, bytes]:
+    """The files with fields of the manifest changed, hashes made to agree."""
     return files | {MANIFEST: json.dumps(json.loads(files[MANIFEST]) | changes).encode()}
 
 
-def with_content(files, name, content):
+def with_content(files: dict[str, bytes], name: str, content: bytes) -> dict[str, bytes]:
     """The files with one content replaced and the manifest's hash and size made to agree."""
     entries = json.loads(files[MANIFEST])["files"]
     return rewritten(files | {name: content}, files=entries | {name: {"sha256": sha(content), "bytes": len(content)}})
 
 
-def with_tensor(files, name, change):
+def with_tensor(files: dict[str, bytes], name: str, change: Callable[[Array], Array]) -> dict[str, bytes]:
     """The files with one tensor changed, hashes made to agree."""
     tensors = safetensors.numpy.load(files[WEIGHTS])
     tensors[name] = change(tensors[name])
     return with_content(files, WEIGHTS, safetensors.numpy.save(tensors))
 
 
-def with_vocabulary(files, **changes):
+def with_vocabulary(files: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
     """The files with fields of templates.json changed, hashes made to agree."""
     return with_content(files, TEMPLATES, json.dumps(json.loads(files[TEMPLATES]) | changes).encode())
 
 
-def poisoned(value):
+def poisoned(value: float) -> Callable[[Array], Array]:
     """A change that sets the first element of a tensor."""
 
-    def change(tensor):
+    def change(tensor: Array) -> Array:
         tensor = tensor.copy()
         tensor.flat[0] = value
         return tensor
@@ -92,19 +97,19 @@ def poisoned(value):
     return change
 
 
-def flipped(content, at):
+def flipped(content: bytes, at: int) -> bytes:
     """The bytes with one bit flipped."""
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-def without(files, name):
+def without(files: dict[str, bytes], name: str) -> dict[str, bytes]:
     """The files but one."""
     return {key: content for key, content in files.items() if key != name}
 
 
 HEAD = "network.head.1.weight"
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "weights cut short": (lambda f: f | {WEIGHTS: f[WEIGHTS][:-10]}, r"model.safetensors must be \d+ bytes"),
     "templates cut short": (lambda f: f | {TEMPLATES: f[TEMPLATES][:-1]}, r"templates.json must be \d+ bytes"),
     "manifest cut short": (lambda f: f | {MANIFEST: f[MANIFEST][:-20]}, "must be a model manifest"),
@@ -172,7 +177,7 @@ REFUSALS = {
     ),
     "deep JSON": (lambda f: f | {MANIFEST: b"[" * 100_000}, "must be a model manifest"),
     "broken spec": (lambda f: rewritten(f, spec={"name": "UPPER"}), "must be a system's settings"),
-    "foreign fingerprint": (lambda f: rewritten(f, spec_fingerprint="0" * 16), "fingerprint that the manifest says"),
+    "foreign fingerprint": (lambda f: rewritten(f, spec_fingerprint="0" * 16), "fingerprint that the manifest holds"),
     "foreign system": (lambda f: rewritten(f, system="other"), "system name and fingerprint"),
     "zero temperature": (
         lambda f: rewritten(f, calibration={"temperature": 0.0, "bias": 0.0}),
@@ -201,15 +206,15 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_anything_but_what_was_packed_is_refused(case):
-    """A cut, altered, foreign or poisoned artifact raises ArtifactError, and the message says what is wrong."""
+def test_anything_but_what_was_packed_is_refused(case: str) -> None:
+    """A cut, altered, foreign or poisoned artifact raises ArtifactError, and the message names what is wrong."""
     alter, message = REFUSALS[case]
 
     with pytest.raises(ArtifactError, match=message):
         unpack(alter(dict(tiny_files())))
 
 
-def test_the_pointer_s_hash_is_checked():
+def test_the_pointer_s_hash_is_checked() -> None:
     """A whole, valid artifact that is not the one the pointer names is refused."""
     files = tiny_files()
     with pytest.raises(ArtifactError, match=r"manifest\.json must hash to"):
@@ -217,7 +222,7 @@ def test_the_pointer_s_hash_is_checked():
     assert unpack(files, sha(files[MANIFEST])).sha256 == sha(files[MANIFEST])
 
 
-def test_size_is_checked_before_anything_is_read():
+def test_size_is_checked_before_anything_is_read() -> None:
     """Too many bytes are refused even where their content could not be read."""
     files = tiny_files()
     size = sum(map(len, files.values()))
@@ -227,7 +232,7 @@ def test_size_is_checked_before_anything_is_read():
         unpack(files | {MANIFEST: b"x" * len(files[MANIFEST])}, None, size - 1)
 
 
-def test_the_same_parts_give_the_same_bytes():
+def test_the_same_parts_give_the_same_bytes() -> None:
     """An artifact's id is a function of its parts: packed twice, and again after loading, nothing differs."""
     files = pack(**parts())
     model = unpack(files)
@@ -242,7 +247,7 @@ def test_the_same_parts_give_the_same_bytes():
     assert pack(**parts(created_ms=13))[WEIGHTS] == files[WEIGHTS]
 
 
-def test_a_loaded_model_is_the_packed_one():
+def test_a_loaded_model_is_the_packed_one() -> None:
     """Everything that was packed comes back, and scores are equal to the last bit."""
     spec = SystemSpec(name="disks", masks=(MaskRule(name="RACK", pattern=r"r\d+"),))
     packed = parts(
@@ -272,7 +277,7 @@ def test_a_loaded_model_is_the_packed_one():
     assert Scorer(model).score(window, {})[0] == Scorer(twin).score(window, {})[0]
 
 
-def test_word_vectors_travel_in_the_artifact():
+def test_word_vectors_travel_in_the_artifact() -> None:
     """An agent needs no vector file: the rows that the templates need are inside."""
     idf = Idf.from_templates(["disk <NUM> failed"])
     vectors = WordVectors(["disk", "failed"], np.array([[1, 2, 3], [4, 5, 6]], dtype=np.float32))
@@ -284,7 +289,7 @@ def test_word_vectors_travel_in_the_artifact():
     assert np.array_equal(model.embedder.embed("disk lost"), embedder.embed("disk lost"))
 
 
-def test_unknown_fields_of_a_minor_version_are_ignored():
+def test_unknown_fields_of_a_minor_version_are_ignored() -> None:
     """A newer trainer may add fields; this release reads the rest."""
     files = rewritten(tiny_files(), schema_version="1.9", carbon_grams=3)
 
@@ -304,22 +309,22 @@ def test_unknown_fields_of_a_minor_version_are_ignored():
         ({"network": SmallModel(NetworkShape(event_dim=8, hidden=4))}, "of width 8, got hashed-lexical of width 256"),
     ],
 )
-def test_what_would_not_load_is_not_packed(changes, message):
-    """The trainer learns of a bad part when it packs, not the agent when it loads."""
+def test_what_would_not_load_is_not_packed(changes: dict[str, Any], message: str) -> None:
+    """A bad part is refused when it is packed, not only when it is loaded."""
     with pytest.raises(ArtifactError, match=message):
         pack(**parts(**changes))
 
 
-def test_weights_that_are_not_finite_are_not_packed():
+def test_weights_that_are_not_finite_are_not_packed() -> None:
     """A training that diverged cannot be published."""
     network = tiny_network(256)
-    network.head[1].weight.data[0, 0] = float("nan")
+    network.get_parameter("head.1.weight").data[0, 0] = float("nan")
 
     with pytest.raises(ArtifactError, match="must be finite, got NaN"):
         pack(**parts(network=network))
 
 
-def test_the_manifest_is_readable_alone():
+def test_the_manifest_is_readable_alone() -> None:
     """Listing models needs the manifest only, and it names what it stands for."""
     manifest = read_manifest(tiny_files()[MANIFEST])
 

@@ -9,22 +9,22 @@ ROUTINE = (("a", 1), ("b", 2), ("c", 1))
 
 
 @pytest.fixture
-def warm():
+def warm() -> NoveltyBaseline:
     """A baseline that has seen twenty routine windows."""
     baseline = NoveltyBaseline(warmup_windows=20)
     baseline.score([ROUTINE] * 20, {})
     return baseline
 
 
-def test_nothing_is_flagged_while_it_warms_up():
-    """The first windows are all new, so none of them is news."""
+def test_nothing_is_flagged_while_it_warms_up() -> None:
+    """The first windows are all new, so none of them is flagged."""
     baseline = NoveltyBaseline(warmup_windows=20)
 
     assert not baseline.score([((f"e{index}", 1),) for index in range(20)], {}).any()
     assert baseline.warm
 
 
-def test_a_new_template_is_flagged_once(warm):
+def test_a_new_template_is_flagged_once(warm: NoveltyBaseline) -> None:
     """After the warm-up a window with an unseen template reaches the threshold; the next one with it does not."""
     window = (("a", 1), ("new", 1))
 
@@ -34,22 +34,22 @@ def test_a_new_template_is_flagged_once(warm):
     assert warm.new_templates(window) == []
 
 
-def test_more_that_is_new_scores_higher(warm):
+def test_more_that_is_new_scores_higher(warm: NoveltyBaseline) -> None:
     """The share of new templates raises the score, which stays below 1."""
     few, many = warm.score([(*ROUTINE, ("n1", 1)), (("n2", 1), ("n3", 1), ("a", 1))], {})
 
     assert 0.5 <= few < many < 1
 
 
-def test_a_window_of_unheard_of_length_is_flagged(warm):
-    """Known events in a hundredfold amount are news, a doubling is not."""
+def test_a_window_of_unusual_length_is_flagged(warm: NoveltyBaseline) -> None:
+    """Known events in a hundredfold amount are flagged, a doubled amount is not."""
     doubled, flooded = warm.score([(("a", 4), ("b", 4)), (("a", 5_000),)], {})
 
     assert doubled < warm.threshold <= flooded
 
 
-def test_a_flood_of_new_templates_starts_the_warm_up_again(warm):
-    """When everything is new, novelty tells nothing: flags stop until it has warmed up anew."""
+def test_a_flood_of_new_templates_starts_the_warm_up_again(warm: NoveltyBaseline) -> None:
+    """When everything is new, nothing is flagged until the baseline has warmed up again."""
     flood = warm.score([((f"f{index}", 1),) for index in range(400)], {})
 
     assert (flood[:15] >= warm.threshold).all()
@@ -57,7 +57,7 @@ def test_a_flood_of_new_templates_starts_the_warm_up_again(warm):
     assert (flood >= warm.threshold).sum() < 200
 
 
-def test_memory_is_bounded():
+def test_memory_is_bounded() -> None:
     """A million random templates take no more room than the limit."""
     baseline = NoveltyBaseline(warmup_windows=1, max_templates=50)
     baseline.score([((f"e{index}", 1),) for index in range(1_000)], {})
@@ -66,7 +66,7 @@ def test_memory_is_bounded():
     assert len(baseline.dump()) < 2_000
 
 
-def test_state_survives_a_restart(warm):
+def test_state_survives_a_restart(warm: NoveltyBaseline) -> None:
     """A loaded baseline goes on exactly as the one that was dumped."""
     stream = [ROUTINE, (("a", 3), ("z", 1)), (("z", 1),), (("b", 900),), ()]
     loaded = NoveltyBaseline.load(warm.dump(), warmup_windows=20)
@@ -85,19 +85,19 @@ def test_state_survives_a_restart(warm):
         b'{"version":9,"windows":1,"warm_until":1,"templates":[],"recent":[],"length_mean":0,"length_variance":0}',
     ],
 )
-def test_a_state_that_cannot_be_read_is_refused(state):
-    """Empty, foreign, incomplete or future state is an error that says to start anew."""
+def test_a_state_that_cannot_be_read_is_refused(state: bytes) -> None:
+    """Empty, foreign, incomplete or future state is an error with the advice to start anew."""
     with pytest.raises(SnapshotError, match="start it anew"):
         NoveltyBaseline.load(state)
 
 
-def test_it_calls_itself_version_zero():
-    """Alerts name the baseline as version 0, so nobody takes it for a model."""
+def test_it_calls_itself_version_zero() -> None:
+    """Alerts name the baseline as version 0, so it cannot be taken for a model."""
     assert (NoveltyBaseline.version, NoveltyBaseline.name, NoveltyBaseline.threshold) == (0, "baseline", 0.5)
 
 
 @pytest.mark.parametrize("settings", [{"warmup_windows": 0}, {"max_templates": 0}])
-def test_senseless_sizes_are_refused(settings):
+def test_senseless_sizes_are_refused(settings: dict[str, int]) -> None:
     """Both sizes have a lower bound."""
     with pytest.raises(ValueError, match="must be ≥ 1"):
         NoveltyBaseline(**settings)

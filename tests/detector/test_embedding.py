@@ -11,13 +11,13 @@ TEXTS = ["connection to <IP> lost", "connection to <IP> opened", "disk <NUM> fai
 
 
 @pytest.fixture
-def embedder():
+def embedder() -> Embedder:
     """An embedder of three templates, without word vectors."""
     idf = Idf.from_templates(TEXTS)
     return Embedder(idf.weights, idf.unseen)
 
 
-def test_idf_counts_distinct_templates_that_hold_a_word():
+def test_idf_counts_distinct_templates_that_hold_a_word() -> None:
     """A word's weight follows from the number of distinct templates with it, a word of none weighs most."""
     idf = Idf.from_templates([*TEXTS, TEXTS[0], "lost lost lost"])
 
@@ -26,7 +26,7 @@ def test_idf_counts_distinct_templates_that_hold_a_word():
     assert idf.weight("never") == idf.unseen == pytest.approx(log(5) + 1)
 
 
-def test_vectors_are_unit_float32_and_like_texts_are_near(embedder):
+def test_vectors_are_unit_float32_and_like_texts_are_near(embedder: Embedder) -> None:
     """Vectors have length 1, and texts that share words are nearer than texts that share none."""
     lost, opened, disk = embedder.embed_all(TEXTS)
 
@@ -36,7 +36,7 @@ def test_vectors_are_unit_float32_and_like_texts_are_near(embedder):
     assert lost @ opened > 0.5 > lost @ disk + 0.2
 
 
-def test_forms_of_a_word_are_related_but_told_apart(embedder):
+def test_forms_of_a_word_are_similar_but_not_equal(embedder: Embedder) -> None:
     """`started` and `restarted` share n-grams and are still two words."""
     started, restarted, stopped = embedder.embed_all(["started", "restarted", "stopped"])
 
@@ -44,13 +44,13 @@ def test_forms_of_a_word_are_related_but_told_apart(embedder):
     assert started @ restarted > started @ stopped
 
 
-def test_text_without_words_is_the_zero_vector(embedder):
+def test_text_without_words_is_the_zero_vector(embedder: Embedder) -> None:
     """A template of wildcards alone has no direction, and no NaN either."""
     assert not embedder.embed("<*> ... <*>").any()
     assert embedder.embed_all([]).shape == (0, 256)
 
 
-def test_vectors_do_not_change_between_machines_or_releases(embedder):
+def test_vectors_do_not_change_between_machines_or_releases(embedder: Embedder) -> None:
     """The hashed part is pinned: a model trained yesterday elsewhere means the same vectors here."""
     vector = embedder.embed("disk <NUM> failed")
 
@@ -58,7 +58,7 @@ def test_vectors_do_not_change_between_machines_or_releases(embedder):
     assert vector[:4].tolist() == pytest.approx([-0.0242723, 0.0517213, 0.0096711, 0.0331604], abs=1e-6)
 
 
-def test_order_and_repetition_of_idf_entries_do_not_matter(embedder):
+def test_order_and_repetition_of_idf_entries_do_not_matter(embedder: Embedder) -> None:
     """The vector is a function of the text and the weights, not of the order in which words were met."""
     shuffled = Embedder(dict(reversed(list(embedder.idf.items()))), embedder.unseen_idf)
 
@@ -66,8 +66,8 @@ def test_order_and_repetition_of_idf_entries_do_not_matter(embedder):
     assert np.array_equal(embedder.embed("lost connection <IP> to"), embedder.embed(TEXTS[0]))
 
 
-def test_word_vectors_stand_beside_the_hashed_ones():
-    """With word vectors the embedding is wider, says so, and brings words together that share no letters."""
+def test_word_vectors_stand_beside_the_hashed_ones() -> None:
+    """With word vectors the embedding is wider, names its provider, and brings together words that share no letters."""
     idf = Idf.from_templates(["disk broke", "disk failed"])
     rows = np.array([[1, 0], [0.9, 0.1], [0, 1]], dtype=np.float32)
     both = Embedder(idf.weights, idf.unseen, WordVectors(["broke", "failed", "disk"], rows))
@@ -80,14 +80,14 @@ def test_word_vectors_stand_beside_the_hashed_ones():
 
 
 @pytest.mark.parametrize("vocabulary", [["a"], ["a", "a"], ["a", "b", "c"]])
-def test_word_vectors_must_fit_their_words(vocabulary):
+def test_word_vectors_must_fit_their_words(vocabulary: list[str]) -> None:
     """Each word has one row; anything else is refused."""
     with pytest.raises(ValueError, match="one vector for each"):
         WordVectors(vocabulary, np.zeros((2, 4), dtype=np.float32))
 
 
-def test_a_word_of_a_megabyte_is_embedded_by_its_start(embedder):
-    """Hostile words cost no more than long ones, and two of them are told apart by the whole."""
+def test_a_word_of_a_megabyte_is_embedded_by_its_start(embedder: Embedder) -> None:
+    """Hostile words cost no more than long ones, and two that share a start have different vectors."""
     long, longer = embedder.embed("x" * 1_000_000), embedder.embed("x" * 1_000_001)
 
     assert np.isfinite(long).all()

@@ -1,39 +1,42 @@
 """Explanations: leave-one-out contributions, nearest source event, whose knowledge."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
+from detector.model.detection_model import DetectionModel
 from detector.model.explain import explain, log_odds
-from detector.model.runs import run_lengths
+from detector.model.runs import Runs, run_lengths
 from detector.model.scoring import Scorer
 from detector.testing import SOURCE_TEXTS, tiny_model
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> DetectionModel:
     """The model under test."""
     return tiny_model()
 
 
 @pytest.fixture
-def scorer(model):
+def scorer(model: DetectionModel) -> Scorer:
     """A scorer of the model with empty caches."""
     return Scorer(model)
 
 
 @pytest.fixture(scope="module")
-def ids(model):
-    """Ids of the model's templates, healthy ones first."""
+def ids(model: DetectionModel) -> list[str]:
+    """Ids of the model's templates, normal ones first."""
     return [info.id for info in model.templates]
 
 
-def with_boundary(model, boundary):
+def with_boundary(model: DetectionModel, boundary: float) -> DetectionModel:
     """The model with another boundary between general and proprietary."""
     return dataclasses.replace(model, general_cosine=boundary)
 
 
-def test_the_fault_carries_the_score(scorer, ids, model):
+def test_the_fault_carries_the_score(scorer: Scorer, ids: list[str], model: DetectionModel) -> None:
     """The anomalous event leads, with the score that goes when it goes."""
     window = run_lengths([ids[0], ids[1], ids[4], ids[1]])
     whole, without = scorer.score([window, ((ids[0], 1), (ids[1], 2))], {})
@@ -48,7 +51,7 @@ def test_the_fault_carries_the_score(scorer, ids, model):
     assert (nearest.text, nearest.cosine) == (model.templates[4].nearest_source, model.templates[4].source_cosine)
 
 
-def test_novel_events_are_marked_and_find_their_source(scorer, ids):
+def test_novel_events_are_marked_and_find_their_source(scorer: Scorer, ids: list[str]) -> None:
     """An event that the model lacks is novel, and its nearest source event is looked up by its own words."""
     texts = {"x": "request refused by gateway twice"}
     contributions, nearest, _ = explain(scorer, ((ids[0], 1), ("x", 2)), texts)
@@ -61,14 +64,14 @@ def test_novel_events_are_marked_and_find_their_source(scorer, ids):
     assert 0.5 < nearest.cosine <= 1
 
 
-def test_an_alias_is_explained_as_its_template(scorer, model, ids):
+def test_an_alias_is_explained_as_its_template(scorer: Scorer, model: DetectionModel, ids: list[str]) -> None:
     """Two ids of one template are one contribution, not novel."""
     contributions, _, _ = explain(scorer, ((ids[0], 1), ("alias", 2)), {"alias": model.templates[0].text})
 
     assert [(found.event_id, found.count, found.novel) for found in contributions] == [(ids[0], 3, False)]
 
 
-def test_knowledge_is_decided_by_the_event_least_like_the_source(model, ids):
+def test_knowledge_is_decided_by_the_event_least_like_the_source(model: DetectionModel, ids: list[str]) -> None:
     """At the least cosine itself the window is general (a tie), just above it proprietary."""
     window = run_lengths(ids[:4])
     least = min(info.source_cosine for info in model.templates[:4])
@@ -77,7 +80,7 @@ def test_knowledge_is_decided_by_the_event_least_like_the_source(model, ids):
     assert explain(Scorer(with_boundary(model, least + 1e-6)), window, {})[2] == "proprietary"
 
 
-def test_no_source_likeness_is_no_nearest_event(model):
+def test_no_source_likeness_is_no_nearest_event(model: DetectionModel) -> None:
     """Without a source there is nothing to name, and the knowledge is the system's own."""
     bare = dataclasses.replace(model, source_texts=())
     _, nearest, knowledge = explain(Scorer(bare), (("x", 1),), {"x": "quux frobnicated"})
@@ -87,14 +90,17 @@ def test_no_source_likeness_is_no_nearest_event(model):
     assert explain(Scorer(bare), (), {}) == ([], None, "general")
 
 
-def test_limit_and_cost_are_bounded(scorer, monkeypatch):
+def test_limit_and_cost_are_bounded(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window of hundreds of distinct events takes one bounded call, fills no cache, and yields `limit`."""
     texts = {f"n{index}": f"event of kind {chr(97 + index % 26)}{chr(97 + index // 26)}x" for index in range(200)}
-    calls = []
+    calls: list[int] = []
     score = scorer.score
-    monkeypatch.setattr(
-        scorer, "score", lambda windows, *rest, **named: calls.append(len(windows)) or score(windows, *rest, **named)
-    )
+
+    def counted(windows: Sequence[Runs], texts: Mapping[str, str], *, remember: bool) -> Any:
+        calls.append(len(windows))
+        return score(windows, texts, remember=remember)
+
+    monkeypatch.setattr(scorer, "score", counted)
 
     contributions, _, _ = explain(scorer, tuple((event_id, 1) for event_id in texts), texts, limit=3)
 
@@ -106,7 +112,7 @@ def test_limit_and_cost_are_bounded(scorer, monkeypatch):
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0, 0.5, 1.0 - 1e-16])
-def test_log_odds_are_finite(score):
+def test_log_odds_are_finite(score: float) -> None:
     """A saturated score still gives a number that JSON can carry, of the right sign."""
     assert abs(log_odds(score)) < 25
     assert (log_odds(score) > 0) == (score > 0.5)

@@ -1,6 +1,7 @@
 """Artifacts as folders."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from detector.errors import ArtifactError
 from detector.testing import tiny_files
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_what_is_written_is_read(tmp_path: Path) -> None:
     """A folder holds the artifact's files and nothing else, and loads."""
     write_folder(tmp_path / "deep" / "model", tiny_files())
 
@@ -18,7 +19,7 @@ def test_what_is_written_is_read(tmp_path):
     assert unpack(read_folder(tmp_path / "deep" / "model")).name == "orders"
 
 
-def test_a_new_model_replaces_the_old_one_whole(tmp_path):
+def test_a_new_model_replaces_the_old_one_whole(tmp_path: Path) -> None:
     """Files that only the old model had are gone, and no temporary folder is left."""
     write_folder(tmp_path / "model", {"a": b"old", "b": b"old"})
     write_folder(tmp_path / "model", {"a": b"new"})
@@ -27,12 +28,12 @@ def test_a_new_model_replaces_the_old_one_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When writing fails half-way the old model stays, and nothing partial is visible."""
     write_folder(tmp_path / "model", {"a": b"old"})
     opened = Path.open
 
-    def full(path, *arguments, **named):
+    def full(path: Path, *arguments: Any, **named: Any) -> Any:
         if path.name == "b":
             raise OSError(28, "No space left on device")
         return opened(path, *arguments, **named)
@@ -46,13 +47,13 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_failed_swap_puts_the_old_model_back(tmp_path, monkeypatch):
+def test_a_failed_swap_puts_the_old_model_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the last rename fails the old folder is where it was."""
     write_folder(tmp_path / "model", {"a": b"old"})
     rename = Path.rename
     renames = []
 
-    def second_fails(path, target):
+    def second_fails(path: Path, target: Path) -> Path:
         renames.append(path)
         if len(renames) == 2:
             raise OSError(5, "Input/output error")
@@ -66,7 +67,7 @@ def test_a_failed_swap_puts_the_old_model_back(tmp_path, monkeypatch):
     assert read_folder(tmp_path / "model") == {"a": b"old"}
 
 
-def test_oversize_is_refused_before_reading(tmp_path, monkeypatch):
+def test_oversize_is_refused_before_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sizes of all files together are looked at before one is opened."""
     write_folder(tmp_path / "model", {"a": b"12345", "b": b"67890"})
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("read before the size was known"))
@@ -75,8 +76,8 @@ def test_oversize_is_refused_before_reading(tmp_path, monkeypatch):
         read_folder(tmp_path / "model", max_bytes=9)
 
 
-def test_a_folder_that_is_not_a_model_is_refused(tmp_path):
-    """No folder, a file in its place, and folders in it are told apart from a model."""
+def test_a_folder_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
+    """No folder, a file in its place, and folders in it are not taken for a model."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "parent" / "child").mkdir(parents=True)
 
@@ -86,7 +87,7 @@ def test_a_folder_that_is_not_a_model_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a/b", ".hidden"])
-def test_names_cannot_leave_the_folder(tmp_path, name):
+def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     """A file's name is a plain name."""
     with pytest.raises(ArtifactError, match="names must be plain"):
         write_folder(tmp_path / "model", {name: b""})

@@ -1,4 +1,4 @@
-"""Masks: what varies is masked, what says something stays, in linear time."""
+"""Masks: variable parts are masked, words are kept, in linear time."""
 
 import pytest
 from hypothesis import given
@@ -30,12 +30,12 @@ from detector.system import MaskRule
         ("", ""),
     ],
 )
-def test_masks(text, masked):
+def test_masks(text: str, masked: str) -> None:
     """Each kind of value becomes its mask, and words that merely hold a digit stay."""
     assert Masker().mask(text) == masked
 
 
-def test_repeated_masks_collapse():
+def test_repeated_masks_collapse() -> None:
     """Lists of values of any length give one line; words that repeat stay."""
     masker = Masker()
     assert masker.mask("delete blk_12345 blk_67890 blk_-11111") == masker.mask("delete blk_12345")
@@ -44,25 +44,25 @@ def test_repeated_masks_collapse():
     assert masker.mask("very very bad") == "very very bad"
 
 
-def test_a_line_cannot_bring_a_wildcard():
+def test_a_line_cannot_bring_a_wildcard() -> None:
     """A literal wildcard in a line is taken apart: learned as a template it would match every line of its length."""
     assert "<*>" not in Masker().mask("<*> a<*>b <<*>> <<*>*>")
 
 
-def test_extra_rules_come_first_and_may_span_tokens():
+def test_extra_rules_come_first_and_may_span_tokens() -> None:
     """A system's own masks are set before the built-in ones, are not masked again, and never insert at no text."""
     rules = [MaskRule(name="JOB_2", pattern=r"job \d+"), MaskRule(name="NOTHING", pattern="z*")]
     assert Masker(rules).mask("start job 17 on 10.0.0.1 zz") == "start <JOB_2> on <IP> <NOTHING>"
 
 
-def test_tokens_are_capped_in_number_and_length():
+def test_tokens_are_capped_in_number_and_length() -> None:
     """Many tokens are cut off, and a token that stays long is one word."""
     assert Masker(max_tokens=3).mask("a b c d e") == "a b c"
     assert Masker(max_tokens=2).mask("1 2 3 4 a b") == "<NUM> a"
     assert Masker().mask("blob " + "wxy1z" * 100) == "blob <LONG>"
 
 
-def test_a_mask_of_a_mask_is_itself():
+def test_a_mask_of_a_mask_is_itself() -> None:
     """Masking a masked line changes nothing, so learned templates can be masked again."""
     masker = Masker()
     for text in ("src: /10.0.0.1:5 a=blk_12345 7", "a/b/c 12:30:45 x::1 /a/b"):
@@ -70,8 +70,8 @@ def test_a_mask_of_a_mask_is_itself():
 
 
 @given(st.lists(st.text(max_size=30), max_size=8).map(" ".join))
-def test_any_text_is_masked_the_same_with_and_without_memory(text):
-    """What the masker has seen before changes no answer, and tokens stand one space apart."""
+def test_any_text_is_masked_the_same_with_and_without_memory(text: str) -> None:
+    """Earlier tokens change no result, and tokens are one space apart."""
     masker = Masker()
     first = masker.mask(text)
     assert masker.mask(text) == first == Masker().mask(text)
@@ -86,7 +86,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("unit", HOSTILE.split())
-def test_a_hostile_token_ends(unit):
+def test_a_hostile_token_ends(unit: str) -> None:
     """A long token made to mislead a pattern is masked in one go: in quadratic time this test would not end."""
     for end in ("", "x!", "\u0661"):
         assert len(mask_token(unit * (100_000 // len(unit)) + end)) <= 128

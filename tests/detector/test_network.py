@@ -2,21 +2,23 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from detector.model.network import MAX_RUNS, SmallModel, collate
+from detector.model.runs import Runs
 from detector.model.shape import NetworkShape
 
 EVENTS = 12
 
 
 @pytest.fixture(scope="module")
-def table():
+def table() -> Tensor:
     """A table of random event vectors."""
     return torch.randn(EVENTS, 24, generator=torch.Generator().manual_seed(5))
 
 
 @pytest.fixture(scope="module", params=["bounded", "unbounded"])
-def model(request):
+def model(request: pytest.FixtureRequest) -> SmallModel:
     """The model under test."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -24,19 +26,19 @@ def model(request):
 
 
 @pytest.fixture(scope="module")
-def row_of():
+def row_of() -> dict[str, int]:
     """Rows of the event ids e0 to e11."""
     return {f"e{row}": row for row in range(EVENTS)}
 
 
-def logits(model, table, row_of, windows):
+def logits(model: SmallModel, table: Tensor, row_of: dict[str, int], windows: list[Runs]) -> Tensor:
     """Logits of windows in one batch."""
     rows, runs, lengths = collate(windows, row_of)
     with torch.inference_mode():
-        return model(table[rows], runs, lengths)
+        return model.classify(model.features(table[rows], runs, lengths))
 
 
-def random_windows(count, longest):
+def random_windows(count: int, longest: int) -> list[Runs]:
     """Seeded windows of 1 to `longest` runs."""
     generator = torch.Generator().manual_seed(count)
     windows = []
@@ -48,7 +50,7 @@ def random_windows(count, longest):
     return windows
 
 
-def test_batch_of_one_equals_batch_of_256(model, table, row_of):
+def test_batch_of_one_equals_batch_of_256(model: SmallModel, table: Tensor, row_of: dict[str, int]) -> None:
     """Padding and company change no logit by 1e-5."""
     windows = random_windows(256, 60)
 
@@ -59,7 +61,7 @@ def test_batch_of_one_equals_batch_of_256(model, table, row_of):
     assert together.std() > 1e-3
 
 
-def test_precomputed_projection_is_exact(model, table, row_of):
+def test_precomputed_projection_is_exact(model: SmallModel, table: Tensor, row_of: dict[str, int]) -> None:
     """Projecting the table once and gathering rows gives the logits of projecting every step."""
     windows = random_windows(32, 40)
     rows, runs, lengths = collate(windows, row_of)
@@ -82,7 +84,9 @@ def test_precomputed_projection_is_exact(model, table, row_of):
     ],
     ids=["order", "count", "missing", "present", "repeated"],
 )
-def test_order_counts_and_presence_are_visible(model, table, row_of, other):
+def test_order_counts_and_presence_are_visible(
+    model: SmallModel, table: Tensor, row_of: dict[str, int], other: Runs
+) -> None:
     """Features differ when order, a run's length, a missing step or an added event does."""
     plain = (("e0", 1), ("e1", 1), ("e2", 1))
     rows, runs, lengths = collate([plain, other], row_of)
@@ -94,7 +98,7 @@ def test_order_counts_and_presence_are_visible(model, table, row_of, other):
     assert (features[0] - features[1]).abs().max() > 1e-3
 
 
-def test_only_the_last_runs_count(model, table, row_of):
+def test_only_the_last_runs_count(model: SmallModel, table: Tensor, row_of: dict[str, int]) -> None:
     """A window longer than the limit is scored by its end."""
     (window,) = [(*random_windows(1, 1)[0], *[(f"e{step % EVENTS}", 1) for step in range(MAX_RUNS)])]
 
@@ -102,12 +106,12 @@ def test_only_the_last_runs_count(model, table, row_of):
     assert torch.equal(logits(model, table, row_of, [window]), logits(model, table, row_of, [window[-MAX_RUNS:]]))
 
 
-def test_huge_runs_stay_finite(model, table, row_of):
+def test_huge_runs_stay_finite(model: SmallModel, table: Tensor, row_of: dict[str, int]) -> None:
     """A run of ten million lines gives a finite logit."""
     assert torch.isfinite(logits(model, table, row_of, [(("e0", 10_000_000),), (("e1", 1),)])).all()
 
 
-def test_every_parameter_learns(table, row_of):
+def test_every_parameter_learns(table: Tensor, row_of: dict[str, int]) -> None:
     """Gradients reach all parameters, so no part of the network is dead weight."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -120,7 +124,7 @@ def test_every_parameter_learns(table, row_of):
     assert silent == []
 
 
-def test_extractor_takes_foreign_parameters(table, row_of):
+def test_extractor_takes_foreign_parameters(table: Tensor, row_of: dict[str, int]) -> None:
     """Meta-learning may call the extractor with adapted parameters, and the model itself stays as it is."""
     model = SmallModel(NetworkShape(event_dim=24, hidden=8)).eval()
     rows, runs, lengths = collate(random_windows(4, 10), row_of)
@@ -134,8 +138,8 @@ def test_extractor_takes_foreign_parameters(table, row_of):
     assert torch.equal(model.features(*inputs), before)
 
 
-def test_order_is_learnable():
-    """Two steps swapped are told apart after a little training, with equal counts and presence."""
+def test_order_is_learnable() -> None:
+    """Two swapped steps are distinguished after a little training, with equal counts and presence."""
     table = torch.eye(6)
     row_of = {name: row for row, name in enumerate("abcdef")}
     generator = torch.Generator().manual_seed(0)
@@ -149,19 +153,19 @@ def test_order_is_learnable():
         torch.manual_seed(0)
         model = SmallModel(NetworkShape(event_dim=6, hidden=12), dropout=0.0)
     rows, runs, lengths = collate(windows, row_of)
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             model(table[rows], runs, lengths), torch.tensor(labels)
         )
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
 
     assert ((model(table[rows], runs, lengths) > 0).float() == torch.tensor(labels)).float().mean() > 0.95
 
 
-def test_collate_pads_with_zeros(row_of):
+def test_collate_pads_with_zeros(row_of: dict[str, int]) -> None:
     """Rows, runs and lengths are int64, padded to the longest window."""
     rows, runs, lengths = collate([(("e3", 2),), (("e1", 1), ("e2", 5))], row_of)
 
@@ -171,13 +175,13 @@ def test_collate_pads_with_zeros(row_of):
 
 
 @pytest.mark.parametrize("windows", [[], [()], [(("e0", 1),), ()]])
-def test_collate_refuses_nothing(row_of, windows):
+def test_collate_refuses_nothing(row_of: dict[str, int], windows: list[Runs]) -> None:
     """No window, or an empty one, cannot be a batch."""
     with pytest.raises(ValueError, match="at least one"):
         collate(windows, row_of)
 
 
-def test_collate_names_an_event_without_a_row(row_of):
+def test_collate_names_an_event_without_a_row(row_of: dict[str, int]) -> None:
     """An event that the table lacks is an error, not a wrong row."""
     with pytest.raises(KeyError, match="unknown"):
         collate([(("unknown", 1),)], row_of)

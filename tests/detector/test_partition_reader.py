@@ -43,7 +43,7 @@ def partition(spec: SystemSpec = SPEC, *, carry_times: bool = False) -> Partitio
 
 
 class ManyLines:
-    """A toy format: each line of text in a record is a line of log, and one that says `at <ms>` has a time."""
+    """A toy format: each line of text in a record is a line of log, and one that ends in `at <ms>` has a time."""
 
     def __init__(self, _settings: FormatSettings) -> None:
         """It has no settings."""
@@ -155,7 +155,7 @@ def test_batches_and_restarts_change_nothing(steps: list[tuple[str, int]], size:
 
 
 def test_an_unforeseen_error_makes_its_record_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw, in reading or parsing, sets one record aside and the next ones are read."""
+    """Any error in reading or parsing rejects one record, and the next ones are read."""
     parse = LineParser.event
 
     def event(self: LineParser, text: str) -> Event:
@@ -238,7 +238,7 @@ def test_settings_take_the_names_in_the_tables(
 
 
 def test_lines_of_one_record_stand_at_its_offset_one_after_the_other(many_lines: SystemSpec) -> None:
-    """Windows, late lines and ids know the index of a line in its record, and a snapshot keeps it."""
+    """Windows, late lines and ids hold the index of a line in its record, and so does a snapshot."""
     reader = partition(many_lines)
     first = reader.read([InputRecord(7, b"id=a opened\nid=b opened\nid=a opened", START_MS)])
     assert [line.place for line in first.lines] == [(7, 0), (7, 1), (7, 2)]

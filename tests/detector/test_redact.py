@@ -39,8 +39,8 @@ from detector.input.redact import redact
         ("rejected user 'jane doe' today", "jane doe"),
     ],
 )
-def test_secrets_and_persons_are_taken_out(text, secret):
-    """Each kind of secret or personal datum is replaced by a word that says what stood there."""
+def test_secrets_and_persons_are_taken_out(text: str, secret: str) -> None:
+    """Each kind of secret or personal datum is replaced by a word that names its kind."""
     redacted = redact(text)
     assert secret not in redacted
     assert "<redacted-" in redacted
@@ -57,19 +57,19 @@ def test_secrets_and_persons_are_taken_out(text, secret):
         "user logged in; 3 user space errors",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_what_is_no_secret_stays(text: str) -> None:
     """Ids, times, sizes and plain words that help to understand an alert are left as they are."""
     assert redact(text) == text
 
 
-def test_what_stands_around_a_secret_stays():
+def test_what_stands_around_a_secret_stays() -> None:
     """Names of fields and the rest of the line remain readable."""
     assert redact("user=jane password=x from 10.0.0.1 port 22") == (
         "user=<redacted-user> password=<redacted-secret> from <redacted-ip> port 22"
     )
 
 
-def test_control_characters_are_escaped():
+def test_control_characters_are_escaped() -> None:
     """A line can neither drive a terminal nor turn the reading direction nor break into a second line."""
     assert redact(
         "\x1b[31m a\x00b\nc \u202e\u2028\u200b \x85"
@@ -77,7 +77,7 @@ def test_control_characters_are_escaped():
 
 
 @given(st.text(max_size=200))
-def test_nothing_unprintable_is_left(text):
+def test_nothing_unprintable_is_left(text: str) -> None:
     """No text leaves a control character, a surrogate or a bidirectional override behind."""
     redacted = redact(text)
     assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or 0x202A <= ord(char) <= 0x202E for char in redacted)
@@ -100,7 +100,7 @@ SNIPPETS = [
 
 
 @given(st.lists(st.sampled_from(SNIPPETS), max_size=12).map(" ".join))
-def test_redacting_again_changes_nothing(text):
+def test_redacting_again_changes_nothing(text: str) -> None:
     """What has been redacted once may be redacted again on the way without harm."""
     once = redact(text)
     assert redact(once) == once
@@ -113,7 +113,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("unit", HOSTILE.split("|"))
-def test_a_hostile_text_ends(unit):
+def test_a_hostile_text_ends(unit: str) -> None:
     """A long text made to mislead a pattern is redacted in one go: in quadratic time this test would not end."""
     for end in ("", "!", "@"):
         assert redact(unit * (100_000 // len(unit)) + end)

@@ -12,7 +12,7 @@ moments = st.datetimes(min_value=datetime(1973, 3, 4), max_value=datetime(2200, 
 
 
 @given(moments)
-def test_iso_times_are_read_back(moment):
+def test_iso_times_are_read_back(moment: datetime) -> None:
     """A time written in ISO form, as UTC or with no offset, is read to the millisecond."""
     expected = round(moment.replace(tzinfo=UTC).timestamp() * 1000)
     assert iso_ms(moment.isoformat()) == expected
@@ -20,7 +20,7 @@ def test_iso_times_are_read_back(moment):
 
 
 @given(st.integers(100_000_000, 7_000_000_000))
-def test_the_unit_of_a_number_is_told_by_its_size(seconds):
+def test_the_unit_of_a_number_is_told_by_its_size(seconds: int) -> None:
     """From 1973 on, seconds, milliseconds, microseconds and nanoseconds cannot be taken for one another."""
     for factor in (1, 10**3, 10**6, 10**9):
         assert number_ms(seconds * factor) == seconds * 1000
@@ -44,13 +44,13 @@ def test_the_unit_of_a_number_is_told_by_its_size(seconds):
         (None, "nan", None),
     ],
 )
-def test_formats(time_format, text, expected):
+def test_formats(time_format: str, text: str, expected: int | None) -> None:
     """Each format reads its own times, and None where a text is no such time."""
     read = time_reader(time_format)
     assert (read(text, 0), read(text, 0)) == (expected, expected)
 
 
-def test_a_record_time_beyond_the_calendar_gives_no_year():
+def test_a_record_time_beyond_the_calendar_gives_no_year() -> None:
     """A record stamped in microseconds as if they were milliseconds leaves a syslog time unread, and raises nothing."""
     read = time_reader("%b %d %H:%M:%S")
     assert read("Nov 22 10:00:00", 1_763_800_000_000) == 1_763_805_600_000
@@ -58,9 +58,10 @@ def test_a_record_time_beyond_the_calendar_gives_no_year():
     assert read("Nov 22 10:00:00", 253_402_300_799_999) is not None
 
 
-def test_the_memory_of_a_reader_is_bounded():
+def test_the_memory_of_a_reader_is_bounded() -> None:
     """A stream of ever new times is read on and on; what is remembered does not grow with it."""
     read = time_reader("epoch_s")
     assert [read(str(second), 0) for second in range(10_000)] == [second * 1000 for second in range(10_000)]
-    (known,) = [cell.cell_contents for cell in read.__closure__ if isinstance(cell.cell_contents, dict)]
+    cells = getattr(read, "__closure__")  # noqa: B009 - the type of a callable has none
+    (known,) = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, dict)]
     assert 0 < len(known) <= 4_096

@@ -21,6 +21,6 @@ from detector.parsing.tokens import words
         ("", ""),
     ],
 )
-def test_splits_identifiers_and_drops_wildcards(text, expected):
+def test_splits_identifiers_and_drops_wildcards(text: str, expected: str) -> None:
     """Identifiers split at case and digits, mask names and foreign letters stay, wildcards and punctuation go."""
     assert " ".join(words(text)) == expected

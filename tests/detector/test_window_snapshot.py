@@ -17,7 +17,7 @@ def cutter(spec: WindowSpec) -> WindowCutter:
     return WindowCutter("sys", spec, "raw", 3, now_ms=lambda: NOW_MS)
 
 
-def feed(target: WindowCutter, *records) -> WindowCutter:
+def feed(target: WindowCutter, *records: tuple[int, int, tuple[str, ...]]) -> WindowCutter:
     """The cutter after these records of (offset, time, keys)."""
     for offset, time_ms, keys in records:
         target.add(offset, time_ms, keys, "e", "text")
@@ -30,7 +30,7 @@ def at(seconds: float) -> int:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_open_windows_are_carried_by_a_snapshot():
+def test_a_hundred_thousand_open_windows_are_carried_by_a_snapshot() -> None:
     """Many open windows neither slow the emission of others down to a scan nor get lost in a snapshot."""
     spec = WindowSpec(kind="session", idle_seconds=86_400)
     target = cutter(spec)
@@ -46,7 +46,7 @@ def test_a_hundred_thousand_open_windows_are_carried_by_a_snapshot():
     assert {one.key for one in restored.take_closed()} == {f"k{number}" for number in range(100_000)} | {"hot"}
 
 
-def test_a_snapshot_that_was_altered_anywhere_is_refused():
+def test_a_snapshot_that_was_altered_anywhere_is_refused() -> None:
     """One flipped bit, or a missing end, in a snapshot is an error, never another state."""
     body = feed(cutter(SESSION), (0, at(0), ("a",)), (1, at(1), ("b",))).snapshot()
     for index in range(len(body)):
@@ -67,14 +67,14 @@ def test_a_snapshot_that_was_altered_anywhere_is_refused():
         ("sys", SESSION, "raw", 4),
     ],
 )
-def test_a_snapshot_of_something_else_is_refused(system, spec, topic, partition):
+def test_a_snapshot_of_something_else_is_refused(system: str, spec: WindowSpec, topic: str, partition: int) -> None:
     """A snapshot of another system, window rule or partition is not taken for this one's."""
     body = cutter(SESSION).snapshot()
     with pytest.raises(SnapshotError, match="must be of"):
         WindowCutter.restore(body, system, spec, topic, partition)
 
 
-def test_a_snapshot_of_another_version_says_what_to_do():
+def test_a_snapshot_of_another_version_says_what_to_do() -> None:
     """The error for a snapshot of a future version names both versions and the ways out."""
     body = bytearray(cutter(SESSION).snapshot())
     body[3] = 9
@@ -82,7 +82,7 @@ def test_a_snapshot_of_another_version_says_what_to_do():
         WindowCutter.restore(bytes(body), "sys", SESSION, "raw", 3)
 
 
-def test_a_smaller_lateness_after_a_restart_closes_what_it_has_passed():
+def test_a_smaller_lateness_after_a_restart_closes_what_it_has_passed() -> None:
     """Lateness may change between runs; what the new watermark has passed is closed at once."""
     body = feed(cutter(SESSION), (0, at(0), ("a",)), (1, at(12), ())).snapshot()
     spec = SESSION.model_copy(update={"lateness_seconds": 0})

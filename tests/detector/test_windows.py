@@ -1,6 +1,7 @@
 """Windows are a function of the records' order: checked against a naive cutter and over any batches and restarts."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from detector.system import WindowSpec
 from detector.windowing.cutter import WindowCutter, window_id
+from detector.windowing.state import Late, Window
 
 NOW_MS = 1_700_000_000_000
 START_MS = NOW_MS - 100_000
@@ -70,36 +72,36 @@ def streams(draw: st.DrawFn) -> list[Rec]:
 
 @dataclass
 class Naive:
-    """The rules of the window contract, word by word: no heap, no forgetting, everything looked through each time."""
+    """The rules of the window contract, word by word: no heap, no forgetting, everything is searched each time."""
 
     spec: WindowSpec
     newest: int | None = None
-    open: list[dict] = field(default_factory=list)
-    closed: list[tuple] = field(default_factory=list)
-    late: list[tuple] = field(default_factory=list)
+    open: list[dict[str, Any]] = field(default_factory=list)
+    closed: list[tuple[str, tuple[tuple[int, int], ...], str]] = field(default_factory=list)
+    late: list[tuple[str, int]] = field(default_factory=list)
     closed_max: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.idle, self.size = round(self.spec.idle_seconds * 1000), round(self.spec.size_seconds * 1000)
 
-    def _close(self, window, closed_by):
+    def _close(self, window: dict[str, Any], closed_by: str) -> None:
         self.open.remove(window)
         self.closed.append((window["key"], tuple(window["members"]), closed_by))
 
-    def add(self, one: Rec):
+    def add(self, one: Rec) -> None:
         """Take a record."""
         time_ms = one.time_ms
         watermark = None if self.newest is None else self.newest - round(self.spec.lateness_seconds * 1000)
-        believed = time_ms <= NOW_MS + round(self.spec.max_future_seconds * 1000)
-        if not believed:
+        plausible = time_ms <= NOW_MS + round(self.spec.max_future_seconds * 1000)
+        if not plausible:
             time_ms = NOW_MS if self.newest is None else self.newest
         self._pass_watermark(watermark)
         for key in dict.fromkeys(one.keys):
             self._put(key, one.offset, time_ms, watermark)
-        if believed:
+        if plausible:
             self.newest = time_ms if self.newest is None else max(self.newest, time_ms)
 
-    def _pass_watermark(self, watermark):
+    def _pass_watermark(self, watermark: int | None) -> None:
         for window in list(self.open) if watermark is not None else []:
             last = max(time_ms for _, time_ms in window["members"])
             if self.spec.kind == "session" and last + self.idle < watermark:
@@ -108,7 +110,7 @@ class Naive:
             if self.spec.kind == "tumbling" and (window["bucket"] + 1) * self.size <= watermark:
                 self._close(window, "watermark")
 
-    def _put(self, key, offset, time_ms, watermark):
+    def _put(self, key: str, offset: int, time_ms: int, watermark: int | None) -> None:
         bucket = time_ms // self.size if self.spec.kind == "tumbling" else 0
         if self.spec.kind == "tumbling" and watermark is not None and (bucket + 1) * self.size <= watermark:
             self.late.append((key, offset))
@@ -130,14 +132,14 @@ class Naive:
         if len(window["members"]) == self.spec.max_lines:
             self._close(window, "size")
 
-    def finish(self):
+    def finish(self) -> None:
         """Close what is left."""
         self._pass_watermark(None if self.newest is None else self.newest - round(self.spec.lateness_seconds * 1000))
         for window in list(self.open):
             self._close(window, "shutdown")
 
 
-def run_whole(spec, records):
+def run_whole(spec: WindowSpec, records: list[Rec]) -> tuple[list[Window], list[Late]]:
     """Windows and late lines of records that come in one piece."""
     whole = feed(cutter(spec), *records)
     whole.flush()
@@ -146,7 +148,7 @@ def run_whole(spec, records):
 
 @settings(max_examples=300, deadline=None)
 @given(specs, streams())
-def test_windows_are_those_of_the_naive_rules(spec, records):
+def test_windows_are_those_of_the_naive_rules(spec: WindowSpec, records: list[Rec]) -> None:
     """The cutter's windows, their reasons for closing and its late lines are those of the written rules."""
     naive = Naive(spec)
     for one in records:
@@ -161,7 +163,7 @@ def test_windows_are_those_of_the_naive_rules(spec, records):
 
 @settings(max_examples=300, deadline=None)
 @given(specs, streams(), st.data())
-def test_batches_and_restarts_change_nothing(spec, records, data):
+def test_batches_and_restarts_change_nothing(spec: WindowSpec, records: list[Rec], data: st.DataObject) -> None:
     """However records are batched, and wherever a snapshot is taken and restored, the same windows come in order."""
     expected = run_whole(spec, records)
     target, closed, late = cutter(spec), [], []
@@ -181,7 +183,7 @@ def test_batches_and_restarts_change_nothing(spec, records, data):
 
 @settings(max_examples=200, deadline=None)
 @given(specs, streams(), st.integers(0, 40))
-def test_every_line_of_a_key_is_in_one_place(spec, records, stop):
+def test_every_line_of_a_key_is_in_one_place(spec: WindowSpec, records: list[Rec], stop: int) -> None:
     """At any moment each (offset, key) is in one closed window, one open window or late, and in one of them only."""
     target = feed(cutter(spec), *records[:stop])
     places = [(offset, one.key) for one in target.take_closed() for offset in one.offsets]
@@ -193,7 +195,7 @@ def test_every_line_of_a_key_is_in_one_place(spec, records, stop):
 
 @settings(max_examples=100, deadline=None)
 @given(specs, streams(), st.integers(0, 40))
-def test_clock_closing_loses_nothing(spec, records, stop):
+def test_clock_closing_loses_nothing(spec: WindowSpec, records: list[Rec], stop: int) -> None:
     """Closing by the clock empties the cutter; later lines open new windows or are late, and none is lost."""
     target = feed(cutter(spec), *records[:stop])
     target.close_idle()
@@ -205,7 +207,7 @@ def test_clock_closing_loses_nothing(spec, records, stop):
     assert sorted(places) == sorted((one.offset, key) for one in records for key in set(one.keys))
 
 
-def test_a_gap_ends_a_session():
+def test_a_gap_ends_a_session() -> None:
     """A line further than idle from the last of its key closes the session and begins the next."""
     target = feed(cutter(SESSION), Rec(0, at(0), ("a",)), Rec(1, at(10), ("a",)), Rec(2, at(20.001), ("a",)))
     (window,) = target.take_closed()
@@ -213,7 +215,7 @@ def test_a_gap_ends_a_session():
     assert (window.start_ms, window.end_ms, target.open_windows) == (at(0), at(10), 1)
 
 
-def test_the_watermark_ends_a_session_with_a_keyless_line():
+def test_the_watermark_ends_a_session_with_a_keyless_line() -> None:
     """A line without keys advances the watermark, which closes what it has passed by more than idle."""
     target = feed(cutter(SESSION), Rec(0, at(0), ("a",)), Rec(1, at(15), ()))
     assert target.take_closed() == []
@@ -222,7 +224,7 @@ def test_the_watermark_ends_a_session_with_a_keyless_line():
     assert (window.closed_by, window.id) == ("watermark", window_id("sys", "a", "raw", 3, 0))
 
 
-def test_a_line_for_a_session_that_was_emitted_is_late():
+def test_a_line_for_a_session_that_was_emitted_is_late() -> None:
     """A line that belongs to a session which the watermark closed is late, with the watermark of that moment."""
     target = feed(cutter(SESSION), Rec(0, at(0), ("a",)), Rec(1, at(16), ()), Rec(2, at(9), ("a", "b"), "x", "t"))
     (late,) = target.take_late()
@@ -231,7 +233,7 @@ def test_a_line_for_a_session_that_was_emitted_is_late():
     assert target.open_windows == 1  # the same line is in time for b
 
 
-def test_a_session_at_its_limit_is_cut_and_marked():
+def test_a_session_at_its_limit_is_cut_and_marked() -> None:
     """Reaching max_lines closes a session at once and marks it truncated; the next line begins another."""
     spec = SESSION.model_copy(update={"max_lines": 2})
     target = feed(cutter(spec), *(Rec(offset, at(offset), ("a",)) for offset in range(3)))
@@ -240,7 +242,7 @@ def test_a_session_at_its_limit_is_cut_and_marked():
     assert target.open_windows == 1
 
 
-def test_tumbling_windows_close_when_the_watermark_reaches_their_end():
+def test_tumbling_windows_close_when_the_watermark_reaches_their_end() -> None:
     """A bucket is closed once the watermark is at its end, and its later lines are late."""
     start = at(0) // 10_000 * 10_000
     target = feed(cutter(TUMBLING), Rec(0, start, ("a",)), Rec(1, start + 9_999, ("a",)), Rec(2, start + 14_999, ()))
@@ -251,7 +253,7 @@ def test_tumbling_windows_close_when_the_watermark_reaches_their_end():
     assert [late.offset for late in target.take_late()] == [4]
 
 
-def test_tumbling_chunks_are_cut_in_offset_order():
+def test_tumbling_chunks_are_cut_in_offset_order() -> None:
     """A bucket of more than max_lines lines is cut into chunks, full ones at once."""
     spec = TUMBLING.model_copy(update={"max_lines": 2})
     start = at(0) // 10_000 * 10_000
@@ -261,7 +263,7 @@ def test_tumbling_chunks_are_cut_in_offset_order():
     assert [(one.offsets, one.closed_by) for one in target.take_closed()] == [((4,), "shutdown")]
 
 
-def test_count_windows_ignore_time():
+def test_count_windows_ignore_time() -> None:
     """Count windows hold N lines of a key, whatever their times; the rest comes at the end."""
     spec = WindowSpec(kind="count", max_lines=2)
     times = [50, 0, 99, 3, 1]
@@ -275,7 +277,7 @@ def test_count_windows_ignore_time():
     assert target.take_late() == []
 
 
-def test_a_time_in_the_far_future_moves_nothing():
+def test_a_time_in_the_far_future_moves_nothing() -> None:
     """A time beyond the clock plus max_future takes the newest time seen instead and does not move the watermark."""
     target = feed(cutter(SESSION), Rec(0, at(1), ("a",)), Rec(1, NOW_MS + 10**12, ("a",)))
     assert target.watermark_ms == at(1 - 5)
@@ -284,7 +286,7 @@ def test_a_time_in_the_far_future_moves_nothing():
     assert window.times_ms == (at(1), at(1))
 
 
-def test_a_far_future_time_before_any_other_takes_the_clock():
+def test_a_far_future_time_before_any_other_takes_the_clock() -> None:
     """With no earlier line, an unbelievable time becomes the clock's and still sets no watermark."""
     target = feed(cutter(SESSION), Rec(0, NOW_MS + 10**12, ("a",)))
     assert target.watermark_ms is None
@@ -292,14 +294,14 @@ def test_a_far_future_time_before_any_other_takes_the_clock():
     assert target.take_closed()[0].times_ms == (NOW_MS,)
 
 
-def test_watermark_closings_come_in_order_of_their_deadlines():
+def test_watermark_closings_come_in_order_of_their_deadlines() -> None:
     """Windows that one line closes are emitted by deadline, then by first offset."""
     records = [Rec(0, at(3), ("late",)), Rec(1, at(1), ("b",)), Rec(2, at(0), ("c",)), Rec(3, at(1), ("a",))]
     target = feed(cutter(SESSION), *records, Rec(4, at(50), ()))
     assert [one.key for one in target.take_closed()] == ["c", "b", "a", "late"]
 
 
-def test_samples_are_the_first_line_of_each_event_capped():
+def test_samples_are_the_first_line_of_each_event_capped() -> None:
     """A window keeps the first raw line of at most 8 distinct events, each at most 256 characters."""
     records = [Rec(offset, at(0), ("a",), f"e{offset // 2}", f"{offset}" + "x" * 300) for offset in range(20)]
     target = feed(cutter(SESSION), *records)
@@ -309,22 +311,22 @@ def test_samples_are_the_first_line_of_each_event_capped():
     assert window.samples[1] == ("e1", "2" + "x" * 255)
 
 
-def test_open_event_ids_include_windows_not_yet_taken():
-    """Events of open windows and of closed ones that nobody has taken are still needed."""
+def test_open_event_ids_include_windows_not_yet_taken() -> None:
+    """Events of open windows and of closed ones that were not taken are still needed."""
     target = feed(cutter(SESSION), Rec(0, at(0), ("a",), "e0"), Rec(1, at(99), ("b",), "e1"))
     assert target.open_event_ids() == {"e0", "e1"}
     target.take_closed()
     assert target.open_event_ids() == {"e1"}
 
 
-def test_offsets_must_rise():
+def test_offsets_must_rise() -> None:
     """An offset that was there before is refused: it would put a line into a window twice."""
     target = feed(cutter(SESSION), Rec(5, at(0), ("a",)))
     with pytest.raises(ValueError, match=r"must be above \(5, 0\)"):
         feed(target, Rec(5, at(0), ("a",)))
 
 
-def test_window_ids_are_pinned():
+def test_window_ids_are_pinned() -> None:
     """Window ids never change between versions: alerts are deduplicated by them."""
     assert window_id("sys", "a", "raw", 3, 0) == "cfdb145bb39219e6b02e2c8933e38152"
     assert window_id("s", "ab", "c", 1, 2) != window_id("s", "a", "bc", 1, 2)

@@ -64,8 +64,8 @@ def test_source_and_target_have_no_line_in_common_and_other_layouts(data: DemoDa
     assert data.source_spec.line_pattern != data.target_spec.line_pattern
     target, source = LineReader(data.target_spec), LineReader(data.source_spec)
     line = data.source[0][0].encode()
-    assert target.read(line, 0).text == line.decode()
-    assert source.read(data.live[0].text.encode(), 0).text == data.live[0].text
+    assert target.lines(line, 0)[0].text == line.decode()
+    assert source.lines(data.live[0].text.encode(), 0)[0].text == data.live[0].text
 
 
 def test_alarming_words_are_common_in_normal_sessions(data: DemoData) -> None:
@@ -99,7 +99,7 @@ def test_each_session_is_one_window_on_one_partition(data: DemoData) -> None:
     cutters: dict[int, WindowCutter] = {}
     lines = (*data.live, *closing_lines(data.live, data.target_spec))
     for offset, line in enumerate(lines):
-        read = reader.read(line.text.encode(), 0)
+        [read] = reader.lines(line.text.encode(), 0)
         assert read.keys == ((line.key,) if line.key else ())
         assert read.event_time_ms == line.time_ms
         cutter = cutters.setdefault(line.partition, WindowCutter("media", data.target_spec.window, "t", line.partition))

@@ -144,7 +144,7 @@ def test_generate_writes_live_lines_until_the_count(kafka: KafkaSettings, capsys
         found: list[Message] = []
         while len(found) < 60:
             found += follower.take()
-    lines = [(message.timestamp()[1], reader.read(message.value() or b"", 0)) for message in found]
+    lines = [(message.timestamp()[1], reader.lines(message.value() or b"", 0)[0]) for message in found]
     assert all(abs(line.event_time_ms - written_ms) < 60_000 for written_ms, line in lines)
     assert any(line.keys for _, line in lines)
 
@@ -160,7 +160,7 @@ def test_generate_keeps_a_session_on_one_partition(kafka: KafkaSettings) -> None
         while count < 3000:
             for message in follower.take():
                 count += 1
-                for key in reader.read(message.value() or b"", 0).keys:
+                for key in reader.lines(message.value() or b"", 0)[0].keys:
                     partitions.setdefault(key, set()).add(message.partition())
     assert len(partitions) > 100
     assert all(len(found) == 1 for found in partitions.values())

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from testkit.processes import fusionlog_process
-from tests.trainer.miniature import TEXTS, history
+from trainer.testing import TEXTS, history
 
 pytestmark = pytest.mark.ray
 

@@ -87,7 +87,7 @@ def test_kill_9_in_mid_stream_loses_nothing(bench: Bench, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("servers", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 def test_sigterm_with_open_windows_exits_0_and_resumes(bench: Bench, tmp_path: Path) -> None:
-    """A window that is open at SIGTERM is carried over by its snapshot, and closed whole by the next worker."""
+    """A window that is open at SIGTERM is carried over by its snapshot, and closed complete by the next worker."""
     bench.publish(tiny_files(), 1)
     lines = list(islice(interleaved(seed=2), 400))
     bench.produce(lines[:200])
@@ -115,7 +115,7 @@ def test_sigterm_with_open_windows_exits_0_and_resumes(bench: Bench, tmp_path: P
 
 
 def test_lost_state_stops_loudly_and_restarts_windows_when_told(bench: Bench, tmp_path: Path) -> None:
-    """A committed position whose snapshot is not to be had ends the agent with exit 1; `restart_windows` goes on."""
+    """A committed position whose snapshot is missing ends the agent with exit 1; `restart_windows` goes on."""
     bench.publish(tiny_files(), 1)
     bench.produce(list(islice(interleaved(seed=3), 100)))
     with AgentProcess(bench, tmp_path) as agent:
@@ -164,7 +164,7 @@ def test_lines_that_kafka_deletes_under_a_running_agent_are_told(kafka: str, tmp
 
 
 def test_a_foreign_commit_is_lost_state(bench: Bench, tmp_path: Path) -> None:
-    """A position that an operator's tool has set names no snapshot: that is said, not guessed at."""
+    """A position that an operator's tool has set names no snapshot: that is an error."""
     bench.publish(tiny_files(), 1)
     bench.produce(list(islice(interleaved(seed=4), 20)))
     bench.commit({0: (3, "")})
@@ -175,7 +175,7 @@ def test_a_foreign_commit_is_lost_state(bench: Bench, tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 def test_workers_that_come_and_go_lose_nothing(kafka: str, tmp_path: Path) -> None:
-    """A second worker joins, the first is stopped, the second killed, a third ends it: all windows whole, each once."""
+    """A second worker joins, the first is stopped, the second killed, a third ends it: each window is there, once."""
     bench = Bench(kafka, uuid.uuid4().hex[:12])
     bench.publish(tiny_files(), 1)
     lines = interleaved(seed=5)
@@ -210,8 +210,8 @@ def test_workers_that_come_and_go_lose_nothing(kafka: str, tmp_path: Path) -> No
 
 
 @pytest.mark.kafka
-def test_a_broker_outage_loses_nothing_and_a_stop_during_one_is_told(tmp_path: Path) -> None:
-    """The agent waits for the broker and goes on; told to stop meanwhile it says that the last lines are not saved."""
+def test_a_broker_outage_loses_nothing_and_a_stop_during_one_is_logged(tmp_path: Path) -> None:
+    """The agent waits for the broker and goes on; stopped meanwhile, it logs that the last lines are not saved."""
     lines = interleaved(9)
     with LocalKafka() as broker:
         bench = Bench(broker.bootstrap_servers, uuid.uuid4().hex[:12])

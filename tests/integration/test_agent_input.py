@@ -69,7 +69,7 @@ async def produce_foreign_headers(bench: Bench, values: list[bytes]) -> None:
                 data[at : at + 2] = b"\xff\xfe"
                 struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
                 batch._buffer = bytes(data)
-                return batch._buffer
+                return bytes(data)
 
             batch._build = altered
             await producer.send_batch(batch, bench.raw, partition=0)
@@ -106,7 +106,7 @@ def test_a_header_name_that_is_not_utf8_costs_the_headers_only(bench: Bench, tmp
 
 @pytest.mark.kafka
 def test_a_10_mb_line_is_cut_into_the_dead_letters(kafka: str, tmp_path: Path) -> None:
-    """A record above every limit leaves a dead letter that says its size and hash, and the lines behind it go on."""
+    """A record above every limit leaves a dead letter with its size and hash, and the lines after it are read."""
     bench = Bench(kafka, uuid.uuid4().hex[:12], raw_config={"max.message.bytes": "20000000"})
     bench.publish(tiny_files(), 1)
     huge = random.Random(0).randbytes(10_000_000)
@@ -128,7 +128,7 @@ def test_a_10_mb_line_is_cut_into_the_dead_letters(kafka: str, tmp_path: Path) -
 
 
 def test_a_broker_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
-    """Without a broker the agent ends with exit 1 and says which address did not answer."""
+    """Without a broker the agent ends with exit 1 and names the address that did not answer."""
 
     class Nowhere(Bench):
         def __init__(self) -> None:
@@ -146,7 +146,7 @@ def test_a_broker_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 def test_missing_topics_are_named(kafka: str, tmp_path: Path) -> None:
-    """On a broker without our topics the agent ends with exit 1 and says how to create them."""
+    """On a broker without our topics the agent ends with exit 1 and names the command that creates them."""
     bench = Bench(kafka, uuid.uuid4().hex[:12])
     with AgentProcess(bench, tmp_path, topic_prefix="absent") as agent:
         assert agent.wait() == 1

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from detector.system import WindowSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_files
@@ -12,33 +13,34 @@ START_MS = 1_700_000_000_000
 
 
 class Orders:
-    """Produces whole orders, one after the other, each later than the one before closes."""
+    """Produces complete orders, one after the other, each later than the one before closes."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._count = 0
 
-    def send(self, *, sick: bool) -> str:
+    def send(self, *, anomalous: bool) -> str:
         """An order and a keyless line that closes it; its key."""
         self._count += 1
         key = str(1000 + self._count)
         start_ms = START_MS + self._count * 1_000_000
-        lines = [*NORMAL_LINES[:2], *(ANOMALOUS_LINES if sick else NORMAL_LINES[2:])]
+        lines = [*NORMAL_LINES[:2], *(ANOMALOUS_LINES if anomalous else NORMAL_LINES[2:])]
         records = [(0, line.replace("17", key).encode(), start_ms + at * 1_000) for at, line in enumerate(lines)]
         self._bench.produce([*records, (0, b"tick", start_ms + 500_000)])
         return key
 
-    def window(self, key: str) -> dict:
+    def window(self, key: str) -> dict[str, Any]:
         """The closed window of an order, once it is there."""
 
-        def found() -> list:
+        def found() -> list[Any]:
             return [record for record in self._bench.records(self._bench.topics.windows) if record["key"] == key]
 
-        return wait_until(found, f"the window of order {key}")[0]
+        window: dict[str, Any] = wait_until(found, f"the window of order {key}")[0]
+        return window
 
 
 def cut_short(files: dict[str, bytes]) -> dict[str, bytes]:
-    """An artifact whose tensors end early, with a manifest that hides it: hashes alone do not tell."""
+    """An artifact whose tensors end early, with a manifest that fits them: hashes alone do not show it."""
     tensors = files["model.safetensors"][:-1_000]
     manifest = json.loads(files["manifest.json"])
     manifest["files"]["model.safetensors"] = {"sha256": hashlib.sha256(tensors).hexdigest(), "bytes": len(tensors)}
@@ -56,18 +58,18 @@ def test_models_are_swapped_and_bad_ones_refused_while_lines_flow(bench: Bench, 
     orders = Orders(bench)
     with AgentProcess(bench, tmp_path, model={"wait_seconds": 0}) as agent:
         agent.wait_for_log("the baseline serves")
-        window = orders.window(orders.send(sick=True))
+        window = orders.window(orders.send(anomalous=True))
         assert (window["model"]["version"], window["anomalous"]) == (0, False), "the baseline warms up"
 
         first = bench.publish(tiny_files(), 1)
         wait_until(lambda: (1, "loaded") in statuses(bench), "version 1 loaded")
-        window = orders.window(orders.send(sick=True))
+        window = orders.window(orders.send(anomalous=True))
         assert (window["model"]["version"], window["model"]["sha256"], window["anomalous"]) == (1, first, True)
-        assert orders.window(orders.send(sick=False))["anomalous"] is False
+        assert orders.window(orders.send(anomalous=False))["anomalous"] is False
 
         bench.publish(tiny_files(seed=2), 2, corrupt=True)
         wait_until(lambda: 2 in [version for version, _ in statuses(bench)], "version 2 tried")
-        assert orders.window(orders.send(sick=True))["model"]["version"] == 1
+        assert orders.window(orders.send(anomalous=True))["model"]["version"] == 1
 
         bench.publish(cut_short(tiny_files(seed=5)), 5)
         wait_until(lambda: (5, "refused") in statuses(bench), "version 5 refused")
@@ -75,12 +77,12 @@ def test_models_are_swapped_and_bad_ones_refused_while_lines_flow(bench: Bench, 
         other = SYSTEM.model_copy(update={"window": WindowSpec(kind="session", idle_seconds=5)})
         bench.publish(tiny_files(spec=other), 6)
         wait_until(lambda: (6, "refused") in statuses(bench), "version 6 refused")
-        window = orders.window(orders.send(sick=True))
+        window = orders.window(orders.send(anomalous=True))
         assert (window["model"]["version"], window["anomalous"]) == (1, True)
 
         bench.publish(tiny_files(seed=4), 7)
         wait_until(lambda: (7, "loaded") in statuses(bench), "version 7 loaded")
-        assert orders.window(orders.send(sick=True))["model"]["version"] == 7
+        assert orders.window(orders.send(anomalous=True))["model"]["version"] == 7
         _, metrics = agent.get("/metrics")
         assert 'fusionlog_model_loads_total{result="refused",system="orders"} 2.0' in metrics
         assert 'labeller="heuristic"' in metrics

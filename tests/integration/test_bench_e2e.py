@@ -1,5 +1,7 @@
 """The benchmark's whole run, small: real HDFS lines, a real Kafka, the real trainer and agent as processes."""
 
+from pathlib import Path
+
 import pytest
 
 from bench import e2e
@@ -9,7 +11,7 @@ from bench import e2e
 @pytest.mark.ray
 @pytest.mark.shared
 @pytest.mark.slow
-def test_nothing_is_lost_and_a_replay_is_identical(kafka, shared_data, tmp_path):
+def test_nothing_is_lost_and_a_replay_is_identical(kafka: str, shared_data: Path, tmp_path: Path) -> None:
     """BGL teaches, HDFS streams, the agent is killed once: no window lost or cut, a second replay gives the same."""
     options = e2e.Options(
         data=shared_data,

@@ -39,7 +39,7 @@ def consume_one(servers: str, topic: str) -> bytes | None:
 
 
 @pytest.mark.kafka
-def test_the_session_broker_takes_and_gives_back_a_record(kafka):
+def test_the_session_broker_takes_and_gives_back_a_record(kafka: str) -> None:
     """What is produced with acks=all comes back to a consumer group."""
     topic = f"trial-{uuid.uuid4().hex[:8]}"
     create_topic(kafka, topic)
@@ -48,7 +48,7 @@ def test_the_session_broker_takes_and_gives_back_a_record(kafka):
 
 
 @pytest.mark.kafka
-def test_topics_are_not_made_by_accident(kafka):
+def test_topics_are_not_made_by_accident(kafka: str) -> None:
     """A client that names an unknown topic does not create it."""
     topic = f"absent-{uuid.uuid4().hex[:8]}"
     client = AdminClient({"bootstrap.servers": kafka})
@@ -58,7 +58,7 @@ def test_topics_are_not_made_by_accident(kafka):
 
 @pytest.mark.kafka
 @pytest.mark.usefixtures("kafka")
-def test_it_survives_a_kill_and_leaves_nothing_behind(tmp_path):
+def test_it_survives_a_kill_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """After SIGKILL it comes back on the same port with its records; after stop its process is gone."""
     with LocalKafka(folder=tmp_path / "kafka") as broker:
         servers, first_pid = broker.bootstrap_servers, broker.pid
@@ -78,7 +78,7 @@ def test_it_survives_a_kill_and_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.kafka
 @pytest.mark.usefixtures("kafka")
-def test_a_setting_that_kafka_refuses_is_reported_with_its_words(tmp_path):
+def test_a_setting_that_kafka_refuses_is_reported_with_its_words(tmp_path: Path) -> None:
     """A broker that cannot start says why, and leaves no process."""
     broker = LocalKafka(folder=tmp_path, settings={"num.io.threads": "none"})
     with pytest.raises(KafkaUnavailable, match=r"num\.io\.threads"):
@@ -86,7 +86,7 @@ def test_a_setting_that_kafka_refuses_is_reported_with_its_words(tmp_path):
     assert broker.pid is None
 
 
-def test_missing_java_is_named(monkeypatch):
+def test_missing_java_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Java the error says what to install."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
@@ -95,7 +95,7 @@ def test_missing_java_is_named(monkeypatch):
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="without Java the error is the one about Java")
-def test_missing_maven_is_named_when_the_jars_are_not_cached(monkeypatch, tmp_path):
+def test_missing_maven_is_named_when_the_jars_are_not_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without Maven and without a cache the error says what to install."""
     monkeypatch.setattr(jars, "java", lambda: "java")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -104,8 +104,8 @@ def test_missing_maven_is_named_when_the_jars_are_not_cached(monkeypatch, tmp_pa
         jars.ensure_jars()
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="a failing Maven is played with Java present")
-def test_a_failing_maven_leaves_no_half_filled_cache(monkeypatch, tmp_path):
+@pytest.mark.skipif(shutil.which("java") is None, reason="a failing Maven is simulated where Java is present")
+def test_a_failing_maven_leaves_no_half_filled_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Jars appear complete or not at all, and Maven's words reach the user."""
     maven = tmp_path / "bin" / "mvn"
     maven.parent.mkdir()

@@ -2,16 +2,18 @@
 
 import time
 import uuid
+from collections.abc import Iterable
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from fusionlog.settings.load import load_settings
+from testkit.kafka_io import Kafka, Row
 from trainer.data.lines import TargetLine
-from trainer.data.replay import Replay
+from trainer.data.replay import Replay, ReplayedRecord
 from trainer.data.sources import open_target
 from trainer.errors import SourceError
 from trainer.replay_range import parse_bound
@@ -21,24 +23,21 @@ pytestmark = pytest.mark.kafka
 START_MS = 1_117_838_570_000  # 2005-06-03T22:42:50Z, kept only with retention.ms=-1
 
 
-def new_topic(servers, partitions, **config):
+def new_topic(servers: str, partitions: int, **config: str) -> str:
     """A new topic that keeps old time stamps; its name."""
     name = f"raw-{uuid.uuid4().hex[:8]}"
-    client = AdminClient({"bootstrap.servers": servers})
-    topic = NewTopic(name, partitions, 1, config={"retention.ms": "-1"} | config)
-    client.create_topics([topic])[name].result(30)
+    Kafka(servers).create_raw_topic(name, partitions, config)
     return name
 
 
-def produce(servers, topic, rows, **config):
-    """Sends (partition, key, value, second) rows."""
-    producer = Producer({"bootstrap.servers": servers, "acks": "all"} | config)
-    for partition, key, value, second in rows:
-        producer.produce(topic, value, key, partition, timestamp=START_MS + second * 1_000)
-    assert producer.flush(30) == 0
+def produce(servers: str, topic: str, rows: Iterable[tuple[int, bytes | None, bytes | None, int]]) -> None:
+    """Send (partition, key, value, second) rows."""
+    Kafka(servers).produce(
+        topic, (Row(partition, value, START_MS + second * 1_000, key) for partition, key, value, second in rows)
+    )
 
 
-def replay(servers, topic, begin=None, end=None):
+def replay(servers: str, topic: str, begin: str | None = None, end: str | None = None) -> Replay:
     """A replay between two bounds as settings spell them."""
     return Replay(
         KafkaSettings(bootstrap_servers=servers),
@@ -49,13 +48,13 @@ def replay(servers, topic, begin=None, end=None):
     )
 
 
-def offsets(records):
+def offsets(records: Iterable[ReplayedRecord]) -> list[tuple[int, int]]:
     """(partition, offset) of records."""
     return [(record.partition, record.offset) for record in records]
 
 
 @pytest.fixture(scope="module")
-def two_partitions(kafka):
+def two_partitions(kafka: str) -> str:
     """A topic of three partitions: 30 records in the first, 10 in the second, none in the third; one a second."""
     topic = new_topic(kafka, 3)
     produce(kafka, topic, [(0, None, b"a%d" % second, second) for second in range(30)])
@@ -63,7 +62,7 @@ def two_partitions(kafka):
     return topic
 
 
-def test_everything_is_read_partition_by_partition_and_again(kafka, two_partitions):
+def test_everything_is_read_partition_by_partition_and_again(kafka: str, two_partitions: str) -> None:
     """In order of partition and offset, empty partitions included, the same each time."""
     whole = replay(kafka, two_partitions)
     records = list(whole)
@@ -87,12 +86,14 @@ def test_everything_is_read_partition_by_partition_and_again(kafka, two_partitio
         ("offset:20", "offset:10", []),
     ],
 )
-def test_a_range_is_by_time_or_offset_and_its_end_is_left_out(kafka, two_partitions, begin, end, expected):
+def test_a_range_is_by_time_or_offset_and_its_end_is_left_out(
+    kafka: str, two_partitions: str, begin: str | None, end: str | None, expected: list[tuple[int, int]]
+) -> None:
     """The first record at or after a time begins or ends it; beyond the end there is nothing to wait for."""
     assert offsets(replay(kafka, two_partitions, begin, end)) == expected
 
 
-def test_records_that_come_later_are_not_in_the_range(kafka):
+def test_records_that_come_later_are_not_in_the_range(kafka: str) -> None:
     """The end is fixed when the replay is opened."""
     topic = new_topic(kafka, 1)
     produce(kafka, topic, [(0, None, b"early", 0)])
@@ -102,7 +103,7 @@ def test_records_that_come_later_are_not_in_the_range(kafka):
     assert [record.value for record in opened] == [b"early"]
 
 
-def test_transactions_leave_gaps_that_do_not_hold_it_up(kafka):
+def test_transactions_leave_gaps_that_do_not_hold_it_up(kafka: str) -> None:
     """Aborted records are not read; markers at the end of the topic are no records to wait for."""
     topic = new_topic(kafka, 1)
     producer = Producer({"bootstrap.servers": kafka, "transactional.id": uuid.uuid4().hex})
@@ -118,7 +119,7 @@ def test_transactions_leave_gaps_that_do_not_hold_it_up(kafka):
     assert offsets(replay(kafka, topic, None, f"offset:{records[-1].offset}")) == [(0, records[0].offset)]
 
 
-def test_compaction_leaves_gaps_that_do_not_hold_it_up(kafka):
+def test_compaction_leaves_gaps_that_do_not_hold_it_up(kafka: str) -> None:
     """Of a compacted topic what is left is read, tombstones included, whatever stands at the range's end."""
     topic = new_topic(
         kafka, 1, **{"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01"}
@@ -134,7 +135,7 @@ def test_compaction_leaves_gaps_that_do_not_hold_it_up(kafka):
     assert offsets(replay(kafka, topic, None, "offset:100")) == []
 
 
-def test_a_kafka_target_gives_its_lines(kafka, two_partitions):
+def test_a_kafka_target_gives_its_lines(kafka: str, two_partitions: str) -> None:
     """The settings' topic and range become target lines with place and time."""
     flags = {
         "kafka": {"bootstrap_servers": kafka},
@@ -148,7 +149,7 @@ def test_a_kafka_target_gives_its_lines(kafka, two_partitions):
     assert target.size == 2
 
 
-def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(kafka):
+def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(kafka: str) -> None:
     """The error names topic and servers; asking does not create it."""
     name = f"absent-{uuid.uuid4().hex[:8]}"
     with pytest.raises(SourceError, match=f"topic '{name}' must exist and be readable on {kafka}"):
@@ -156,7 +157,7 @@ def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(kafka):
     assert name not in AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=30).topics
 
 
-def test_a_broker_that_is_not_there_is_an_error_within_the_bound():
+def test_a_broker_that_is_not_there_is_an_error_within_the_bound() -> None:
     """The error names the setting to look at."""
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(BrokerError, match=r"kafka\.bootstrap_servers"):

@@ -22,7 +22,7 @@ from tests.integration.test_agent_faults import check_windows, interleaved, wate
 
 pytestmark = pytest.mark.kafka
 
-PASSWORD = "open sesame"  # noqa: S105 - of a broker that lives for a test
+PASSWORD = "open sesame"  # noqa: S105 - of a broker that exists for one test
 STORE_PASSWORD = "changeit"  # noqa: S105
 
 
@@ -95,7 +95,7 @@ def test_the_agent_works_over_tls_with_a_password(secure: KafkaSettings, tmp_pat
     ids=["wrong password", "unknown authority", "no encryption"],
 )
 def test_what_does_not_fit_is_a_clear_error(secure: KafkaSettings, changes: dict[str, object], reason: str) -> None:
-    """Wrong credentials are told with the broker's own reason and the settings to look at; no password is in it."""
+    """The error for wrong credentials holds the broker's reason and the settings to check, and no password."""
     wrong = KafkaSettings.model_validate(secure.model_dump() | changes)
     with pytest.raises(BrokerError, match=rf"must answer, got .*{reason}.*: check .*security settings") as caught:
         ensure_topics(wrong, Topics("never"), raw={})

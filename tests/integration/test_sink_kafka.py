@@ -16,7 +16,7 @@ pytestmark = pytest.mark.kafka
 
 
 async def test_small_records_arrive_whole_and_a_large_one_is_an_error(kafka: str) -> None:
-    """What a topic refuses as one batch it takes one by one; a record it can never take is said, not tried for ever."""
+    """What a topic refuses as one batch it takes one by one; a record it can never take is an error."""
     settings = KafkaSettings(bootstrap_servers=kafka)
     topic = "sink-small"
     admin = AdminClient(settings.librdkafka())

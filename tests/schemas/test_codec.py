@@ -29,7 +29,7 @@ pointers = st.builds(
 
 
 @given(pointers)
-def test_round_trip(pointer):
+def test_round_trip(pointer: ModelPointer) -> None:
     """What is encoded decodes to the same record, and encodes to the same bytes again."""
     payload = encode(pointer)
     assert decode(payload, ModelPointer) == pointer
@@ -37,7 +37,7 @@ def test_round_trip(pointer):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_give_a_record_or_a_record_error(payload):
+def test_any_bytes_give_a_record_or_a_record_error(payload: bytes) -> None:
     """Bytes from a topic never raise anything but RecordError."""
     for kind in RECORDS:
         try:
@@ -46,20 +46,20 @@ def test_any_bytes_give_a_record_or_a_record_error(payload):
             continue
 
 
-def test_deep_nesting_is_a_record_error():
+def test_deep_nesting_is_a_record_error() -> None:
     """A message built to exhaust the stack is refused like any other broken one."""
     with pytest.raises(RecordError):
         decode(b'{"links":' + b"[" * 100_000, Alert)
 
 
-def test_unknown_fields_of_a_minor_version_are_ignored():
+def test_unknown_fields_of_a_minor_version_are_ignored() -> None:
     """A newer trainer may add fields; an older agent reads on."""
     document = msgspec.to_builtins(_pointer())
     newer = msgspec.json.encode({**document, "schema_version": "1.7", "signature": "…"})
     assert decode(newer, ModelPointer).version == _pointer().version
 
 
-def test_an_unknown_major_version_is_refused():
+def test_an_unknown_major_version_is_refused() -> None:
     """A record of an incompatible future is not half understood."""
     document = msgspec.to_builtins(_pointer())
     with pytest.raises(UnknownMajorVersion, match=r"major version 1, got .2\.0"):
@@ -67,22 +67,22 @@ def test_an_unknown_major_version_is_refused():
 
 
 @pytest.mark.parametrize("field", ["system", "sha256", "version"])
-def test_a_missing_field_is_named(field):
-    """The error says which field is missing."""
+def test_a_missing_field_is_named(field: str) -> None:
+    """The error names the missing field."""
     document = msgspec.to_builtins(_pointer())
     del document[field]
     with pytest.raises(RecordError, match=field):
         decode(msgspec.json.encode(document), ModelPointer)
 
 
-def test_event_hash_sees_order_and_members():
+def test_event_hash_sees_order_and_members() -> None:
     """Windows with other offsets, other events or another order have another hash."""
     base = event_hash((1, 2), ("a", "b"))
     assert base == event_hash([1, 2], ["a", "b"])
     assert len({base, event_hash((2, 1), ("a", "b")), event_hash((1, 2), ("b", "a")), event_hash((1,), ("a",))}) == 4
 
 
-def _pointer():
+def _pointer() -> ModelPointer:
     return ModelPointer(
         system="orders",
         version=3,

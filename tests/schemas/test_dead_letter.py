@@ -8,12 +8,12 @@ LETTER = DeadLetter(
 )
 
 
-def test_headers_read_back():
-    """A dead letter's headers say again what they were made from, among other headers."""
+def test_headers_read_back() -> None:
+    """A dead letter is read back from its headers, among other headers."""
     assert DeadLetter.from_headers([("trace", b"1"), *LETTER.headers()]) == LETTER
 
 
-def test_a_long_message_is_cut():
+def test_a_long_message_is_cut() -> None:
     """An attacker's message cannot blow the headers up."""
     letter = DeadLetter("r", "m" * 10_000, "raw", 0, 0, 0, "0")
     assert len(dict(letter.headers())["fusionlog.dlq.error.message"]) == MESSAGE_CHARACTERS
@@ -22,7 +22,7 @@ def test_a_long_message_is_cut():
 @pytest.mark.parametrize(
     "headers", [[], LETTER.headers()[1:], [*LETTER.headers(), ("fusionlog.dlq.source.offset", b"x")]]
 )
-def test_headers_of_others_are_refused(headers):
-    """Records that are no dead letters are told apart."""
+def test_headers_of_others_are_refused(headers: list[tuple[str, bytes]]) -> None:
+    """Headers of other records are refused."""
     with pytest.raises(RecordError, match="not a dead letter"):
         DeadLetter.from_headers(headers)

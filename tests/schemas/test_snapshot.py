@@ -17,14 +17,14 @@ names = st.builds(
 
 
 @given(names)
-def test_commit_metadata_names_the_snapshot(name):
+def test_commit_metadata_names_the_snapshot(name: SnapshotName) -> None:
     """Metadata reads back as the snapshot it names and stays below the broker's limit."""
     assert SnapshotName.parse(name.metadata()) == name
     assert len(name.metadata().encode()) < METADATA_BYTES
 
 
 @pytest.mark.parametrize("metadata", ["", "v2;base=1", "hello", "v1;base=1;last=2;sha=00;gen=1"])
-def test_metadata_of_others_is_refused(metadata):
+def test_metadata_of_others_is_refused(metadata: str) -> None:
     """A group that another program commits to is noticed, not guessed at."""
     with pytest.raises(RecordError, match="must name a snapshot"):
         SnapshotName.parse(metadata)

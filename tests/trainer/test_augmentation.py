@@ -3,12 +3,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.trainer.miniature import TEXTS, corpus, history
 from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.rules.lexicon import lexical_words, severity
 from trainer.learning.encoding import WindowSet
 from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines, make_synthetic_lines
 from trainer.learning.synthetic_windows import augment
+from trainer.testing import TEXTS, corpus, history
 
 Make = Callable[[int], tuple[SyntheticLines, WindowSet]]
 SOURCE = {"s1": "connection refused by peer", "s2": "block stored on <ID>"}

@@ -99,7 +99,7 @@ def agent_windows(lines: Sequence[TargetLine], matcher: TemplateMatcher, batch: 
     for start in range(0, len(lines), batch):
         for line in lines[start : start + batch]:
             cutter = cutters.setdefault(line.partition, WindowCutter(SPEC.name, SPEC.window, "raw", line.partition))
-            read = reader.read(line.value, line.record_time_ms)
+            [read] = reader.lines(line.value, line.record_time_ms)
             cutter.add(line.offset, read.event_time_ms, read.keys, parser.event(read.text).id, read.text)
         for cutter in cutters.values():
             windows += cutter.take_closed()
@@ -180,7 +180,7 @@ def test_unreadable_lines_are_counted_and_left_out() -> None:
         for offset, value in enumerate([None, b"", b"\xff", b"{", b"x" * 2_000_000])
     ]
     with pytest.raises(DecodeError):
-        LineReader(SPEC).read(bad[-1].value, 0)
+        LineReader(SPEC).lines(bad[-1].value, 0)
     corpus = build_corpus(good + bad, SPEC, matcher)
     assert corpus.unreadable_lines == 5
     assert corpus.lines == len(good) + 5

@@ -3,8 +3,8 @@ import torch
 
 from detector.model.network import SmallModel
 from detector.model.shape import NetworkShape
-from tests.trainer.miniature import corpus
 from trainer.learning.encoding import EventTable, logits, make_embedder, namespaced, source_windows
+from trainer.testing import corpus
 
 
 def test_equal_ids_of_two_systems_are_different_rows() -> None:

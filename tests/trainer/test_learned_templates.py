@@ -1,12 +1,14 @@
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Never
 
 import pytest
 import structlog
 from confluent_kafka import Producer
 
 from broker.embedded import EmbeddedBroker
+from broker.errors import BrokerError, TopicError
 from detector.artifact.export import read_folder, unpack
 from detector.parsing.templates import template_id
 from schemas.codec import encode
@@ -88,10 +90,29 @@ def test_records_that_cannot_be_read_are_skipped(servers: str) -> None:
     assert [entry["event"] for entry in logs] == ["templates.record_skipped"] * 3
 
 
-def test_an_absent_topic_is_no_error(servers: str) -> None:
-    """The first training of a system runs before any agent has learned anything."""
+def test_an_absent_topic_is_no_error(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first training of a system runs before any agent has learned anything; a file has no such topic at all."""
     assert read_learned_templates(_settings(servers, "kafka://raw.orders")) == ()
     assert read_learned_templates(_settings("127.0.0.1:1", "orders.log")) == ()
+
+    def absent(*_: Any) -> Never:
+        raise TopicError("topic must exist")
+
+    monkeypatch.setattr("trainer.data.learned_templates.read_topic", absent)
+    with structlog.testing.capture_logs() as logs:
+        assert read_learned_templates(_settings(servers, "kafka://raw.orders")) == ()
+    assert [entry["event"] for entry in logs] == ["templates.not_read"]
+
+
+def test_a_broker_that_does_not_answer_is_an_error(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model without the templates would look like one for which there were none."""
+
+    def away(*_: Any) -> Never:
+        raise BrokerError("broker must answer")
+
+    monkeypatch.setattr("trainer.data.learned_templates.read_topic", away)
+    with pytest.raises(BrokerError, match="must answer"):
+        read_learned_templates(_settings(servers, "kafka://raw.orders"))
 
 
 def test_a_learned_template_reaches_the_next_model(servers: str, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_json_labels_are_cut_out_of_a_target(fields: dict[str, Any]) -> None:
     """The line reads the same with any label and with none."""
     value = json.dumps({"message": "disk full", **fields, "timestamp": 12}).encode()
     removed = label_remover(PLAIN)(value)
-    assert LineReader(PLAIN).read(removed, 0) == LineReader(PLAIN).read(b'{"message":"disk full","timestamp":12}', 0)
+    assert LineReader(PLAIN).lines(removed, 0) == LineReader(PLAIN).lines(b'{"message":"disk full","timestamp":12}', 0)
     assert set(json.loads(removed or b"")) == {"message", "timestamp"}
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from detector.model.network import SmallModel
 from detector.model.shape import NetworkShape
-from tests.trainer.miniature import TEXTS, corpus, history
 from trainer.data.signatures import Runs
 from trainer.learning.encoding import EventTable, WindowSet, make_embedder, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaSettings, Task, meta_learn
+from trainer.testing import TEXTS, corpus, history
 
 Setting = tuple[MetaLearner, Task, EventTable, WindowSet, tuple[Runs, ...]]
 

@@ -66,7 +66,7 @@ def test_a_passing_failure_is_tried_again(failure: Reply) -> None:
 
 
 def test_attempts_are_bounded() -> None:
-    """A question that gets no answer is an abstention that is not to be kept, and the endpoint is not hammered."""
+    """A question that gets no answer is an abstention that is not to be kept, and the number of calls is limited."""
     answers, requests = _ask(
         lambda number, _: completion(GOOD_ANSWER) if number == 1 else refusal(500), [_question("g1"), _question("g2")]
     )
@@ -83,7 +83,7 @@ def test_attempts_are_bounded() -> None:
     ],
 )
 def test_an_endpoint_that_never_answers_ends_the_labelling(play: Play, words: str) -> None:
-    """Not every question has to time out before the operator hears that the address is wrong."""
+    """The error about the address comes before every question has timed out."""
     sent: list[int] = []
 
     def counted(number: int, body: dict[str, Any]) -> Reply | float:
@@ -95,16 +95,16 @@ def test_an_endpoint_that_never_answers_ends_the_labelling(play: Play, words: st
     assert len(sent) == POLICY.silent_prompts * POLICY.attempts
 
 
-def test_nobody_at_the_address_ends_the_labelling() -> None:
-    """A refused connection is said with the address."""
+def test_a_refused_connection_ends_the_labelling() -> None:
+    """The error of a refused connection names the address."""
     labeller = _labeller(base_url="http://127.0.0.1:1/v1")
     with pytest.raises(LabellerError, match=r"got no connection from http://127\.0\.0\.1:1/v1 for 3 questions"):
         labeller.label([_question(f"g{n}") for n in range(9)])
 
 
 @pytest.mark.parametrize("bad", [refusal(500), 60.0, (200, JSON, b"")])
-def test_a_first_question_that_gets_no_answer_is_no_verdict_on_the_endpoint(bad: Reply | float) -> None:
-    """What the endpoint chokes on may be this one prompt: the others are asked, and it alone abstains."""
+def test_a_first_question_without_an_answer_does_not_end_the_labelling(bad: Reply | float) -> None:
+    """The endpoint may fail on this one prompt only: the others are asked, and it alone gets an abstention."""
     answers, requests = _ask(
         lambda _, body: bad if "POISON" in str(body) else completion(GOOD_ANSWER),
         [_question("g0", "POISON"), *(_question(f"g{n}") for n in range(1, 5))],
@@ -116,7 +116,7 @@ def test_a_first_question_that_gets_no_answer_is_no_verdict_on_the_endpoint(bad:
 
 
 def test_a_question_that_is_refused_in_every_format_changes_nothing_for_others() -> None:
-    """A prompt too long or filtered says nothing of the format: the others are asked for the strictest still."""
+    """A prompt that is too long or filtered proves nothing about the format: the others still ask for the strictest."""
     answers, requests = _ask(
         lambda _, body: refusal(400) if "POISON" in str(body) else completion(GOOD_ANSWER),
         [_question("g0"), _question("g1", "POISON"), _question("g2")],
@@ -149,7 +149,7 @@ def test_a_question_that_is_refused_in_every_format_changes_nothing_for_others()
 )
 @pytest.mark.parametrize("headers", [JSON, {"content-type": "text/html"}])
 def test_a_reply_that_is_no_chat_completion_is_a_failed_attempt(body: bytes, headers: dict[str, str]) -> None:
-    """Whatever stands in a reply of status 200, it ends no run: it is tried again, and then it is an abstention."""
+    """No reply of status 200 ends a run: the call is repeated, and then the question gets an abstention."""
     answers, requests = _ask(
         lambda number, _: completion(GOOD_ANSWER) if number in (1, 3) else (200, headers, body),
         [_question(f"g{n}") for n in range(3)],
@@ -162,7 +162,7 @@ def test_a_reply_that_is_no_chat_completion_is_a_failed_attempt(body: bytes, hea
 
 @pytest.mark.parametrize("usage", [None, "many", {"total_tokens": None}, {"total_tokens": 1.5}, []])
 def test_a_reply_without_a_count_of_tokens_is_read_all_the_same(usage: Any) -> None:
-    """Servers fill `usage` as they like; where it says nothing, tokens are guessed by length."""
+    """Servers fill `usage` freely; where it has no count, tokens are estimated by length."""
     document = {**json.loads(GOOD_BODY), "usage": usage}
     (answer,), _ = _ask(lambda *_: (200, JSON, json.dumps(document).encode()))
     assert answer.label == "anomalous"
@@ -190,7 +190,7 @@ def test_a_wait_beyond_the_deadline_is_not_waited_for() -> None:
 
 
 def test_an_endpoint_that_asks_all_to_wait_is_not_asked_by_all() -> None:
-    """Waits beyond the deadline count as silence: not every question goes out to hear the same."""
+    """Waits beyond the deadline count as no answer, so that most questions are not sent at all."""
     answers, requests = _ask(
         lambda *_: refusal(429, {"retry-after": "3600"}), [_question(f"g{n}") for n in range(40)], concurrency=1
     )
@@ -199,7 +199,7 @@ def test_an_endpoint_that_asks_all_to_wait_is_not_asked_by_all() -> None:
 
 
 def test_a_reply_that_drips_in_is_cut_off() -> None:
-    """A byte now and then keeps no question alive: the timeout is one of the whole reply."""
+    """Single bytes do not extend a call: the time-out is one of the whole reply."""
     answers, requests = _ask(
         lambda number, _: completion(GOOD_ANSWER) if number == 1 else 60.0,
         [_question("g1"), _question("g2")],
@@ -221,8 +221,8 @@ def test_a_reply_that_drips_in_is_cut_off() -> None:
         "[" * 5000 + "{" * 5000 + "}",
     ],
 )
-def test_what_is_no_verdict_is_an_abstention(content: Any) -> None:
-    """Garbage, cut JSON, a made-up label, evidence that is not there: never a class; it is asked for once more only."""
+def test_a_reply_that_cannot_be_read_is_an_abstention(content: Any) -> None:
+    """Garbage, cut JSON, an unknown label, unknown evidence: never a class, and asked for only once more."""
     (answer,), requests = _ask(lambda *_: completion(content))
     assert answer.label == "abstain"
     assert answer.prompt_hash
@@ -231,7 +231,7 @@ def test_what_is_no_verdict_is_an_abstention(content: Any) -> None:
 
 
 def test_text_around_the_verdict_is_no_hindrance() -> None:
-    """A model that talks around its JSON is still understood."""
+    """A reply with text around its JSON is read."""
     (answer,), _ = _ask(lambda *_: completion('Sure! {"label": "normal", "confidence": 0.8} Hope that helps.'))
     assert answer.label == "normal"
 
@@ -251,7 +251,7 @@ def test_the_token_budget_stops_the_labelling() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_wrong_key_or_model_is_an_error(status: int) -> None:
-    """What no retry mends is said, with the settings to look at."""
+    """A failure that no retry can fix is an error, with the settings to check."""
     with pytest.raises(LabellerError, match=r"openai\.base_url, api_key and model must be right"):
         _ask(lambda *_: refusal(status))
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from detector.model.embedding import Embedder, Idf
-from tests.trainer.miniature import corpus
 from trainer.learning.routing import EventSimilarity, event_similarities, route
+from trainer.testing import corpus
 
 
 def _similar(**cosines: float) -> dict[str, EventSimilarity]:

@@ -33,7 +33,7 @@ def test_the_spec_reads_time_key_and_message_of_every_line(lines: list[SourceLin
     reader = LineReader(starter_source(1)[1])
     keyed = 0
     for line in lines:
-        read = reader.read(line.value, 0)
+        [read] = reader.lines(line.value, 0)
         assert read.event_time_ms == line.record_time_ms
         assert (line.value or b"").decode().endswith(read.text)
         assert len(read.keys) <= 1
@@ -46,7 +46,7 @@ def test_a_session_is_labelled_as_a_whole(lines: list[SourceLine]) -> None:
     reader = LineReader(starter_source(1)[1])
     labels: dict[str, set[bool | None]] = {}
     for line in lines:
-        for key in reader.read(line.value, 0).keys:
+        for key in reader.lines(line.value, 0)[0].keys:
             labels.setdefault(key, set()).add(line.label)
     assert all(len(found) == 1 for found in labels.values())
     failing = sum(found == {True} for found in labels.values())

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from broker.errors import BrokerError
+from broker.errors import TopicError
 from broker.topic_reader import read_topic
 from detector.parsing.templates import template_id
 from schemas.codec import decode
@@ -17,7 +17,11 @@ MAX_TEMPLATES = 4_096
 
 
 def read_learned_templates(settings: TrainerSettings) -> tuple[str, ...]:
-    """Texts of the target's learned templates; none for a target that is a file, or where the topic is absent."""
+    """Texts of the target's learned templates; none for a target that is a file, or where the topic is absent.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
     if settings.target.topic is None:
         return ()
     log = structlog.get_logger(__name__)
@@ -25,7 +29,7 @@ def read_learned_templates(settings: TrainerSettings) -> tuple[str, ...]:
     try:
         for message in read_topic(settings.kafka, settings.topics.templates):
             newest[message.key() or b""] = message.value()
-    except BrokerError as error:
+    except TopicError as error:
         log.info("templates.not_read", topic=settings.topics.templates, reason=str(error))
         return ()
     records = []

@@ -4,10 +4,9 @@ import random
 from collections.abc import Iterable, Iterator
 
 from detector.errors import DecodeError
-from detector.input.line_reader import LineReader
 from detector.parsing.drain import IncrementalDrain
-from detector.parsing.masking import Masker
-from detector.parsing.templates import Template
+from detector.parsing.templates import Template, TemplateMatcher
+from detector.partition_reader import SystemReader
 from detector.system import SystemSpec
 from trainer.data.lines import SourceLine, TargetLine
 
@@ -33,18 +32,20 @@ def learn_templates(
         seed: of the sample.
         existing: texts of templates that are known before.
     """
-    reader, masker = LineReader(spec), Masker(spec.masks, spec.max_tokens)
+    reader = SystemReader(spec, TemplateMatcher(()))  # without templates, an event's text is the masked line
     drain = IncrementalDrain()
     drain.load(existing)
     seen: set[str] = set()
     for line in sample(lines, sample_lines, random.Random(seed)):  # noqa: S311 (a sample, not a secret)
         try:
-            masked = masker.mask(reader.read(line.value, line.record_time_ms).text)
+            found = reader.lines(line)
         except DecodeError:
             continue
-        if masked not in seen:  # a repeated line changes nothing
-            seen.add(masked)
-            drain.learn(masked)
+        for read in found:
+            masked = read.event.text
+            if masked not in seen:  # the same line again teaches nothing
+                seen.add(masked)
+                drain.learn(masked)
     return drain.templates()
 
 

@@ -1,4 +1,4 @@
-"""What a kind of window decides. The defaults are those of windows that know no time."""
+"""What a kind of window decides. The defaults are those of windows that ignore time."""
 
 from enum import Enum
 from typing import ClassVar
@@ -20,7 +20,7 @@ class WindowKind:
     Attributes:
         needs_key: lines without a key are in no window, instead of sharing the windows of one key.
         marks_truncated: a window that was closed because it reached `max_lines` is marked as cut short.
-        memory_ms: how long after its end a key's last window is remembered, to know lines that came too late; 0: not.
+        memory_ms: how long after its end a key's last window is remembered, to recognize late lines; 0: not at all.
     """
 
     needs_key: ClassVar[bool] = False
@@ -31,7 +31,7 @@ class WindowKind:
         self.rule = rule
 
     def bucket(self, _time_ms: int) -> int:
-        """Number that tells the open windows of one key apart; 0 where a key has one open window at most."""
+        """Number of the window among the open ones of its key; 0 where a key has one open window at most."""
         return 0
 
     def decide(

@@ -23,5 +23,5 @@ class TumblingWindows(WindowKind):
         return (window.bucket + 1) * self.rule.size_ms - 1
 
     def quiet_ms(self, lateness_ms: int) -> int:
-        """Time in which a bucket's lines have come."""
+        """Length of a bucket plus lateness."""
         return self.rule.size_ms + lateness_ms
