@@ -33,8 +33,8 @@ endif
 demo: setup ## train on generated logs and watch alerts come, no Docker, Java or LLM (SEED=1)
 	$(BIN)/fusionlog demo --seed $(SEED)
 
-unit: setup ## the tests without Kafka and Ray, in three minutes
-	$(BIN)/python -m pytest -m "not kafka and not ray and not slow" --ignore tests/integration
+unit: setup ## the tests without Kafka, Ray and the data in ../shared, in three minutes
+	$(BIN)/python -m pytest -m "not kafka and not ray and not slow and not shared" --ignore tests/integration
 
 test: setup ## all tests but the slow ones; those on a real Kafka run where Java and Maven are (CI=true: must)
 	$(BIN)/python -m pytest -m "not slow"

@@ -22,6 +22,8 @@ from trainer.testing import TEXTS, FakeLabeller, corpus, history
 from trainer.workers.local import Workers, local_workers
 from trainer.workers.ray_actors import ATTEMPTS, ActorProxy, OneAtATime, ray_workers
 
+pytestmark = pytest.mark.ray
+
 WINDOWS, KINDS = history(count=150)
 SOURCE = corpus(WINDOWS, "old", labels=[bool(kind) for kind in KINDS])
 TARGET = corpus(history(5, 150)[0])

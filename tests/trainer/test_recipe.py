@@ -19,6 +19,8 @@ from trainer.recipe import train
 from trainer.settings import TrainerSettings
 from trainer.workers.local import Workers, local_workers
 
+pytestmark = pytest.mark.ray
+
 
 def test_a_run_repeats_itself_to_the_byte(tmp_path: Path) -> None:
     """The same settings, inputs and seed give the same artifact, whether answers are fresh or remembered."""
