@@ -98,7 +98,7 @@ class Storm:
         broker: the bed's broker.
         folder: for settings and logs of the agents.
         seed: of lines and faults.
-        seconds: how long faults are injected.
+        seconds: how long faults are injected; longer where that is needed for one of each kind.
     """
 
     def __init__(self, bed: KafkaBed, broker: Broker, folder: Path, seed: int, seconds: float) -> None:
@@ -148,7 +148,7 @@ class Storm:
         kinds = list(self._injectors)
         self._draw.shuffle(kinds)
         deadline = time.monotonic() + self._seconds
-        while time.monotonic() < deadline:
+        while kinds or time.monotonic() < deadline:
             self._rest(self._draw.uniform(*BETWEEN_SECONDS))
             self._tend()
             kind = kinds.pop() if kinds else self._draw.choices(list(self._injectors), (5, 3, 3, 1, 3))[0]
