@@ -130,8 +130,17 @@ class TopicReader:
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def start(self, positions: Mapping[int, int]) -> None:
-        """Read these partitions, each from its offset (or EARLIEST or LATEST) on, and no others from now on."""
+        """Read these partitions, each from its offset (or EARLIEST or LATEST) on, and no others from now on.
+
+        LATEST is the end of the partition at this call: librdkafka would look it up later, behind records that come
+        meanwhile.
+
+        Raises:
+            BrokerError: the broker does not answer where an end is asked for.
+        """
         self._ended = set()
+        newest = self.watermarks([number for number, offset in positions.items() if offset == LATEST])
+        positions = {**positions, **{number: end for number, (_, end) in newest.items()}}
         with self._open() as consumer:
             consumer.assign([TopicPartition(self.topic, number, offset) for number, offset in positions.items()])
 
