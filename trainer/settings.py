@@ -162,7 +162,7 @@ class TrainerSettings(_Frozen):
     hidden: int = Field(default=64, ge=8, le=512, description="width of the small model")
     word_vectors: Path | None = Field(
         default=None,
-        description="GloVe text, or .npz with words and vectors; without it they are learned from both logs",
+        description="GloVe text, or .npz with words and vectors; without it vectors are hashed from the words",
     )
     labellers: int = Field(default=2, ge=1, le=64, description="labeller actors")
     rounds: int = Field(default=5, ge=1, le=50, description="of asking and learning")

@@ -66,7 +66,7 @@ def citations(file: str, text: str) -> list[Citation]:
 
 
 def is_in_repository(citation: Citation, root: Path = ROOT) -> bool:
-    """Whether the page is there; a page (`.md`) may also name its neighbours from its own folder."""
+    """Whether the page is there; a page (`.md`) may also name other pages of its own folder."""
     places = [root / citation.page]
     if citation.file.endswith(".md"):
         places.append(root / Path(citation.file).parent / citation.page)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from broker.embedded import EmbeddedBroker
-from tests.integration.agent_harness import Bench
+from testkit.kafka_bed import KafkaBed
 
 
 @pytest.fixture
@@ -27,6 +27,6 @@ def servers(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def bench(servers: str) -> Bench:
+def bench(servers: str) -> KafkaBed:
     """Topics of this test."""
-    return Bench(servers, uuid.uuid4().hex[:12])
+    return KafkaBed(servers, uuid.uuid4().hex[:12])

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES
-from tests.integration.agent_harness import AgentProcess, Bench, wait_until
+from testkit.kafka_bed import AgentProcess, KafkaBed
+from testkit.processes import wait_until
 
 START_MS = 1_700_000_000_000
 ORDERS = 240  # the baseline warms up for 200 windows
@@ -22,7 +23,7 @@ def orders(first: int, end: int) -> list[tuple[int, bytes, int]]:
     ]
 
 
-def scores(bench: Bench) -> dict[int, float]:
+def scores(bench: KafkaBed) -> dict[int, float]:
     """Score by the first offset of each closed window; windows written twice have one score."""
     found: dict[int, float] = {}
     for record in bench.records(bench.topics.windows):
@@ -33,7 +34,7 @@ def scores(bench: Bench) -> dict[int, float]:
 @pytest.mark.parametrize("servers", ["embedded"], indirect=True)
 def test_a_kill_during_the_warm_up_changes_no_score(servers: str, tmp_path: Path) -> None:
     """Killed in the warm-up, the baseline goes on with what it had learned, and scores as without the kill."""
-    whole, killed = (Bench(servers, uuid.uuid4().hex[:12], partitions=1) for _ in range(2))
+    whole, killed = (KafkaBed(servers, uuid.uuid4().hex[:12], partitions=1) for _ in range(2))
     without_model = {"wait_seconds": 0}
     whole.produce(orders(0, ORDERS))
     with AgentProcess(whole, tmp_path, model=without_model) as agent:

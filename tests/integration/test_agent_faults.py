@@ -18,8 +18,9 @@ from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windowing.cutter import window_id
 from schemas.snapshot import SnapshotName
 from testkit.checker import check
+from testkit.kafka_bed import AgentProcess, KafkaBed
+from testkit.processes import wait_until
 from testkit.reference_windows import session_rule
-from tests.integration.agent_harness import AgentProcess, Bench, wait_until
 
 START_MS = 1_700_000_000_000
 IDLE_MS = 60_000
@@ -42,7 +43,7 @@ def watermark_records() -> list[tuple[int, bytes, int]]:
     return [(partition, b"the end of the test", END_MS) for partition in range(2)]
 
 
-def check_windows(bench: Bench) -> None:
+def check_windows(bench: KafkaBed) -> None:
     """Every window of the reference is on the topic, whole, under its id, with its alert, and nothing else is."""
     evidence = bench.evidence()
     verdict = check(evidence, session_rule(r"\border=(\S+)", IDLE_MS))
@@ -53,7 +54,7 @@ def check_windows(bench: Bench) -> None:
     assert any(one.anomalous for one in evidence.windows)
 
 
-def test_kill_9_in_mid_stream_loses_nothing(bench: Bench, tmp_path: Path) -> None:
+def test_kill_9_in_mid_stream_loses_nothing(bench: KafkaBed, tmp_path: Path) -> None:
     """Two kills while lines flow: the windows are those of an independent cut, and the position reaches the end."""
     bench.publish(tiny_files(), 1)
     lines = interleaved(seed=1)
@@ -86,7 +87,7 @@ def test_kill_9_in_mid_stream_loses_nothing(bench: Bench, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("servers", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
-def test_sigterm_with_open_windows_exits_0_and_resumes(bench: Bench, tmp_path: Path) -> None:
+def test_sigterm_with_open_windows_exits_0_and_resumes(bench: KafkaBed, tmp_path: Path) -> None:
     """A window that is open at SIGTERM is carried over by its snapshot, and closed complete by the next worker."""
     bench.publish(tiny_files(), 1)
     lines = list(islice(interleaved(seed=2), 400))
@@ -114,7 +115,7 @@ def test_sigterm_with_open_windows_exits_0_and_resumes(bench: Bench, tmp_path: P
     check_windows(bench)
 
 
-def test_lost_state_stops_loudly_and_restarts_windows_when_told(bench: Bench, tmp_path: Path) -> None:
+def test_lost_state_stops_loudly_and_restarts_windows_when_told(bench: KafkaBed, tmp_path: Path) -> None:
     """A committed position whose snapshot is missing ends the agent with exit 1; `restart_windows` goes on."""
     bench.publish(tiny_files(), 1)
     bench.produce(list(islice(interleaved(seed=3), 100)))
@@ -139,7 +140,7 @@ def test_lost_state_stops_loudly_and_restarts_windows_when_told(bench: Bench, tm
 @pytest.mark.kafka
 def test_lines_that_kafka_deletes_under_a_running_agent_are_told(kafka: str, tmp_path: Path) -> None:
     """Lines deleted before they were read end it with one line, never a silent jump; started again, it counts them."""
-    bench = Bench(kafka, uuid.uuid4().hex[:12])
+    bench = KafkaBed(kafka, uuid.uuid4().hex[:12])
     bench.publish(tiny_files(), 1)
     bench.produce(list(islice(interleaved(seed=6), 100)))
     with AgentProcess(bench, tmp_path, session_timeout_seconds=15) as agent:
@@ -163,7 +164,7 @@ def test_lines_that_kafka_deletes_under_a_running_agent_are_told(kafka: str, tmp
         assert agent.terminate() == 0, agent.log
 
 
-def test_a_foreign_commit_is_lost_state(bench: Bench, tmp_path: Path) -> None:
+def test_a_foreign_commit_is_lost_state(bench: KafkaBed, tmp_path: Path) -> None:
     """A position that an operator's tool has set names no snapshot: that is an error."""
     bench.publish(tiny_files(), 1)
     bench.produce(list(islice(interleaved(seed=4), 20)))
@@ -176,7 +177,7 @@ def test_a_foreign_commit_is_lost_state(bench: Bench, tmp_path: Path) -> None:
 @pytest.mark.kafka
 def test_workers_that_come_and_go_lose_nothing(kafka: str, tmp_path: Path) -> None:
     """A second worker joins, the first is stopped, the second killed, a third ends it: each window is there, once."""
-    bench = Bench(kafka, uuid.uuid4().hex[:12])
+    bench = KafkaBed(kafka, uuid.uuid4().hex[:12])
     bench.publish(tiny_files(), 1)
     lines = interleaved(seed=5)
     enough = threading.Event()
@@ -214,7 +215,7 @@ def test_a_broker_outage_loses_nothing_and_a_stop_during_one_is_logged(tmp_path:
     """The agent waits for the broker and goes on; stopped meanwhile, it logs that the last lines are not saved."""
     lines = interleaved(9)
     with LocalKafka() as broker:
-        bench = Bench(broker.bootstrap_servers, uuid.uuid4().hex[:12])
+        bench = KafkaBed(broker.bootstrap_servers, uuid.uuid4().hex[:12])
         bench.publish(tiny_files(), version=1)
         with AgentProcess(bench, tmp_path, shutdown_seconds=5) as agent:
             agent.wait_for_log("agent is running")

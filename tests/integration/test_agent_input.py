@@ -15,14 +15,15 @@ from confluent_kafka import Producer
 
 from detector.testing import NORMAL_LINES, tiny_files
 from schemas.dead_letter import DeadLetter
-from tests.integration.agent_harness import AgentProcess, Bench, wait_until
+from testkit.kafka_bed import AgentProcess, KafkaBed
+from testkit.processes import wait_until
 
 START_MS = 1_700_000_000_000
 POISON = (b"\xff\xfe\xfa", b"", b"   ", b'{"message": ', b"{" * 5_000, b'{"other": 1}', None)
 
 
 @pytest.mark.parametrize("servers", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
-def test_poison_goes_to_the_dead_letters_while_good_lines_flow(bench: Bench, tmp_path: Path) -> None:
+def test_poison_goes_to_the_dead_letters_while_good_lines_flow(bench: KafkaBed, tmp_path: Path) -> None:
     """Every unreadable record is kept raw with the place it came from; every good line is in a window."""
     bench.publish(tiny_files(), 1)
     lines: list[tuple[int, bytes | None, int]] = []
@@ -51,7 +52,7 @@ def test_poison_goes_to_the_dead_letters_while_good_lines_flow(bench: Bench, tmp
     assert 'fusionlog_dlq_records_total{reason="bad_json",system="orders"}' in metrics
 
 
-async def produce_foreign_headers(bench: Bench, values: list[bytes]) -> None:
+async def produce_foreign_headers(bench: KafkaBed, values: list[bytes]) -> None:
     """Write records to partition 0, each in its own batch, with a header name that is not UTF-8."""
     producer = AIOKafkaProducer(**bench.kafka.aiokafka())
     await producer.start()
@@ -78,7 +79,7 @@ async def produce_foreign_headers(bench: Bench, values: list[bytes]) -> None:
         await producer.stop()
 
 
-def test_a_header_name_that_is_not_utf8_costs_the_headers_only(bench: Bench, tmp_path: Path) -> None:
+def test_a_header_name_that_is_not_utf8_costs_the_headers_only(bench: KafkaBed, tmp_path: Path) -> None:
     """Such records are lines like others; what was fetched of the other partition with them is not lost."""
     bench.publish(tiny_files(), 1)
     lines = [
@@ -107,7 +108,7 @@ def test_a_header_name_that_is_not_utf8_costs_the_headers_only(bench: Bench, tmp
 @pytest.mark.kafka
 def test_a_10_mb_line_is_cut_into_the_dead_letters(kafka: str, tmp_path: Path) -> None:
     """A record above every limit leaves a dead letter with its size and hash, and the lines after it are read."""
-    bench = Bench(kafka, uuid.uuid4().hex[:12], raw_config={"max.message.bytes": "20000000"})
+    bench = KafkaBed(kafka, uuid.uuid4().hex[:12], raw_config={"max.message.bytes": "20000000"})
     bench.publish(tiny_files(), 1)
     huge = random.Random(0).randbytes(10_000_000)
     producer = Producer(bench.kafka.librdkafka() | {"message.max.bytes": 20_000_000})
@@ -130,7 +131,7 @@ def test_a_10_mb_line_is_cut_into_the_dead_letters(kafka: str, tmp_path: Path) -
 def test_a_broker_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     """Without a broker the agent ends with exit 1 and names the address that did not answer."""
 
-    class Nowhere(Bench):
+    class Nowhere(KafkaBed):
         def __init__(self) -> None:
             from broker.settings import KafkaSettings
             from schemas.topics import Topics
@@ -147,7 +148,7 @@ def test_a_broker_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
 @pytest.mark.kafka
 def test_missing_topics_are_named(kafka: str, tmp_path: Path) -> None:
     """On a broker without our topics the agent ends with exit 1 and names the command that creates them."""
-    bench = Bench(kafka, uuid.uuid4().hex[:12])
+    bench = KafkaBed(kafka, uuid.uuid4().hex[:12])
     with AgentProcess(bench, tmp_path, topic_prefix="absent") as agent:
         assert agent.wait() == 1
         assert "run `fusionlog topics create`" in agent.log

@@ -7,7 +7,8 @@ from typing import Any
 
 from detector.system import WindowSpec
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, SYSTEM, tiny_files
-from tests.integration.agent_harness import AgentProcess, Bench, wait_until
+from testkit.kafka_bed import AgentProcess, KafkaBed
+from testkit.processes import wait_until
 
 START_MS = 1_700_000_000_000
 
@@ -15,7 +16,7 @@ START_MS = 1_700_000_000_000
 class Orders:
     """Produces complete orders, one after the other, each later than the one before closes."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: KafkaBed) -> None:
         self._bench = bench
         self._count = 0
 
@@ -47,13 +48,13 @@ def cut_short(files: dict[str, bytes]) -> dict[str, bytes]:
     return {**files, "model.safetensors": tensors, "manifest.json": json.dumps(manifest).encode()}
 
 
-def statuses(bench: Bench) -> list[tuple[int, str]]:
+def statuses(bench: KafkaBed) -> list[tuple[int, str]]:
     """(version, result) of the status records, in order."""
     found = sorted(bench.records(bench.topics.models_status), key=lambda record: record["time_ms"])
     return [(record["version"], record["result"]) for record in found]
 
 
-def test_models_are_swapped_and_bad_ones_refused_while_lines_flow(bench: Bench, tmp_path: Path) -> None:
+def test_models_are_swapped_and_bad_ones_refused_while_lines_flow(bench: KafkaBed, tmp_path: Path) -> None:
     """Baseline, version 1, then an altered, a cut and a foreign model that are refused, then version 7: in one life."""
     orders = Orders(bench)
     with AgentProcess(bench, tmp_path, model={"wait_seconds": 0}) as agent:
@@ -97,7 +98,7 @@ def test_models_are_swapped_and_bad_ones_refused_while_lines_flow(bench: Bench, 
     assert message.key().decode() == alerts[headers["ce_id"].decode()]["data"]["fingerprint"]
 
 
-def test_an_idle_window_is_closed_by_the_clock_when_caught_up(bench: Bench, tmp_path: Path) -> None:
+def test_an_idle_window_is_closed_by_the_clock_when_caught_up(bench: KafkaBed, tmp_path: Path) -> None:
     """With nothing more to come, the clock closes a window after its idle time."""
     brief = SYSTEM.model_copy(update={"window": WindowSpec(kind="session", idle_seconds=1)})
     bench.publish(tiny_files(spec=brief), 1)

@@ -17,7 +17,8 @@ from deploy.kafka.local_kafka import HOST, LocalKafka, free_port
 from detector.testing import tiny_files
 from fusionlog.__main__ import run
 from schemas.topics import Topics
-from tests.integration.agent_harness import AgentProcess, Bench, wait_until
+from testkit.kafka_bed import AgentProcess, KafkaBed
+from testkit.processes import wait_until
 from tests.integration.test_agent_faults import check_windows, interleaved, watermark_records
 
 pytestmark = pytest.mark.kafka
@@ -70,7 +71,7 @@ def secure(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kaf
 
 def test_the_agent_works_over_tls_with_a_password(secure: KafkaSettings, tmp_path: Path) -> None:
     """Topics, artifact store, registry, consumer group, state and output: all of it on the secured listener."""
-    bench = Bench(secure, uuid.uuid4().hex[:12])
+    bench = KafkaBed(secure, uuid.uuid4().hex[:12])
     bench.publish(tiny_files(), 1)
     with AgentProcess(bench, tmp_path) as agent:
         agent.wait_for_log("agent is running")
@@ -114,7 +115,7 @@ def test_commands_and_agent_take_a_settings_file(
     assert "no model is published" in capsys.readouterr().out
     (tmp_path / "password").write_text("t0p", encoding="utf-8")
     wrong = secure.model_copy(update={"sasl_password_file": tmp_path / "password"})
-    bench = Bench(secure, uuid.uuid4().hex[:12])
+    bench = KafkaBed(secure, uuid.uuid4().hex[:12])
     bench.kafka = wrong
     with AgentProcess(bench, tmp_path) as agent:
         assert agent.wait() == 1

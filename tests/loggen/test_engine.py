@@ -57,8 +57,8 @@ def test_exactly_the_wanted_sessions_fail_and_show_it() -> None:
 def test_sessions_interleave_and_each_keeps_its_order() -> None:
     """Neighbouring lines mostly belong to different sessions, while each session begins and ends as it must."""
     lines = simulate(service(), traffic(failures={}), rng_of(1, "a"))
-    neighbours = sum(one.session != two.session for one, two in pairwise(lines))
-    assert neighbours > len(lines) / 4
+    neighbors = sum(one.session != two.session for one, two in pairwise(lines))
+    assert neighbors > len(lines) / 4
     sessions: dict[str, list[SimulatedLine]] = {}
     for line in lines:
         sessions.setdefault(line.session, []).append(line)
