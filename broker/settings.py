@@ -1,8 +1,8 @@
 """How to reach Kafka: one model for librdkafka (trainer, tools) and for aiokafka (agent)."""
 
 import re
+import ssl
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -139,9 +139,7 @@ class KafkaSettings(BaseModel):
             }
         return settings
 
-    def _ssl_context(self) -> SSLContext:
-        import ssl
-
+    def _ssl_context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=None if self.ssl_ca_file is None else str(self.ssl_ca_file))
             if self.ssl_certificate_file is not None and self.ssl_key_file is not None:

@@ -1,11 +1,11 @@
 """Reading a topic without a consumer group: up to fixed ends, or following what comes. Nothing is ever committed."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -13,6 +13,9 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from broker.connection_check import unanswered
 from broker.errors import BrokerError, OffsetGone, TopicError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
+from schemas.errors import RecordError
+
+T = TypeVar("T")
 
 EARLIEST, LATEST = OFFSET_BEGINNING, OFFSET_END
 STALL_SECONDS = 30.0
@@ -44,8 +47,6 @@ class TopicReader:
     then ends with a BrokerError.
 
     Args:
-        kafka: the cluster.
-        topic: the topic.
         answer_seconds: bound of each question about the topic.
         out_of_range: what happens at a position that the log does not hold: read on at the oldest record, or fail.
     """
@@ -135,7 +136,7 @@ class TopicReader:
         with self._open() as consumer:
             consumer.assign([TopicPartition(self.topic, number, offset) for number, offset in positions.items()])
 
-    def poll(self, seconds: float = POLL_SECONDS, max_records: int = BATCH_RECORDS) -> list[Message]:
+    def poll(self, seconds: float = POLL_SECONDS) -> list[Message]:
         """The records that have come; waits at most `seconds` for the first one.
 
         Raises:
@@ -144,9 +145,9 @@ class TopicReader:
         """
         with self._open() as consumer:
             messages = consumer.consume(1, seconds)
-            if messages and max_records > 1:
+            if messages:
                 # consume() waits until it has the requested number of records, so the rest is read without waiting.
-                messages += consumer.consume(max_records - 1, 0)
+                messages += consumer.consume(BATCH_RECORDS - 1, 0)
         records = []
         for message in messages:
             if message.error() is None:
@@ -183,6 +184,20 @@ class TopicReader:
                     f"nothing: is {self._kafka.bootstrap_servers} up?"
                 )
 
+    def read_all(self, stall_seconds: float = STALL_SECONDS) -> Iterator[Message]:
+        """Every record that the topic holds now, partitions interleaved; the reader goes on after them.
+
+        Raises:
+            BrokerError: the broker does not answer, the topic is absent, or nothing came for `stall_seconds`.
+        """
+        marks = self.watermarks()
+        self.start(dict.fromkeys(marks, EARLIEST))
+        yield from self.read_to({number: end for number, (first, end) in marks.items() if end > first}, stall_seconds)
+
+    async def close_in_thread(self) -> None:
+        """Close without blocking the event loop: a thread may still be reading, whose call this ends."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.close))
+
     def close(self) -> None:
         """Close the connections; a thread that reads gets a BrokerError."""
         self._closed = True
@@ -192,9 +207,7 @@ class TopicReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @contextmanager
@@ -232,12 +245,22 @@ class TopicReader:
 
 
 def read_topic(kafka: KafkaSettings, topic: str, timeout_seconds: float = STALL_SECONDS) -> Iterator[Message]:
-    """Every record of a topic, partitions interleaved; ends at the end offsets found at the start.
+    """`TopicReader.read_all` with a reader of its own."""
+    with TopicReader(kafka, topic, answer_seconds=min(timeout_seconds, ANSWER_SECONDS)) as reader:
+        yield from reader.read_all(timeout_seconds)
+
+
+def read_newest(kafka: KafkaSettings, topic: str, read: Callable[[bytes], T]) -> list[T]:
+    """What `read` makes of each key's newest record; a record that it refuses is logged and skipped.
 
     Raises:
-        BrokerError: the broker does not answer, the topic is absent, or nothing came for `timeout_seconds`.
+        BrokerError: the broker does not answer, or the topic is absent.
     """
-    with TopicReader(kafka, topic, answer_seconds=min(timeout_seconds, ANSWER_SECONDS)) as reader:
-        ends = {number: end for number, (first, end) in reader.watermarks().items() if end > first}
-        reader.start(dict.fromkeys(ends, EARLIEST))
-        yield from reader.read_to(ends, timeout_seconds)
+    newest = {message.key(): message.value() for message in read_topic(kafka, topic)}
+    found = []
+    for value in newest.values():
+        try:
+            found += [] if value is None else [read(value)]
+        except RecordError as error:
+            structlog.get_logger(__name__).warning("record ignored", topic=topic, error=str(error)[:200])
+    return found

@@ -46,16 +46,7 @@ class Snapshots(Protocol):
 
 
 class SnapshotStore:
-    """Writes and reads snapshots of a group's raw partitions.
-
-    Args:
-        kafka: the cluster.
-        topic: the state topic.
-        group: the consumer group.
-        sink: writes the chunks.
-        timeouts: of the agent.
-        max_bytes: larger snapshots are neither written nor read.
-    """
+    """Writes and reads snapshots of a group's raw partitions; larger ones than `max_bytes` are refused."""
 
     def __init__(
         self,
@@ -126,9 +117,7 @@ class SnapshotStore:
         except BrokerError as error:
             raise AgentError(f"{where} must be readable, got {error}") from error
         finally:
-            # In a thread, because a read that was cancelled is still under way: closing ends it.
-            closing = asyncio.get_running_loop().run_in_executor(None, reader.close)
-            await asyncio.shield(closing)
+            await reader.close_in_thread()  # a read that was cancelled is still under way
 
     def _read(
         self, reader: TopicReader, topic: str, partition: int, name: SnapshotName, where: str

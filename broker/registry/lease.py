@@ -6,7 +6,6 @@ holds the lease. This needs no transactions and works on the embedded broker, to
 
 import time
 import uuid
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -71,9 +70,7 @@ class Lease:
                 )
             time.sleep(RETRY_SECONDS)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._release()
 
     def check(self) -> None:

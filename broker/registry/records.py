@@ -57,10 +57,6 @@ class Registry:
         """Published versions of a system, oldest first."""
         return sorted((p for (name, _), p in self.pointers.items() if name == system), key=lambda p: p.version)
 
-    def systems(self) -> list[str]:
-        """Names of the systems that something was published for."""
-        return sorted({name for name, _ in self.pointers})
-
     def next_version(self, system: str) -> int:
         """The version after the newest."""
         return max((version for name, version in self.pointers if name == system), default=0) + 1
@@ -100,14 +96,14 @@ class Registry:
         return None
 
 
-def read_models(kafka: KafkaSettings, topics: Topics, timeout: float = 30.0) -> Registry:
+def read_models(kafka: KafkaSettings, topics: Topics) -> Registry:
     """Read the models topic to its end; unreadable records are logged and skipped.
 
     Raises:
         BrokerError: the broker does not answer or has no models topic.
     """
     registry = Registry()
-    for message in read_topic(kafka, topics.models, timeout):
+    for message in read_topic(kafka, topics.models):
         try:
             registry.add(message.key(), message.value())
         except RecordError as error:
