@@ -93,7 +93,10 @@ class Worker:
         await asyncio.to_thread(check_topics, settings.kafka, settings.topics, settings.raw_topics)
         self.port = await self._server.start()
         await self._sink.start()
-        await self._load_templates()
+        read = partial(decode, kind=TemplateRecord)
+        templates = await asyncio.to_thread(read_newest, settings.kafka, settings.topics.templates, read)
+        for system in self.systems.values():
+            await self.run(system.catalogue.load, templates)
         await self.models.start()
         self._ticked_at = self._clock.monotonic()
         for seconds, action in (
@@ -155,12 +158,6 @@ class Worker:
     def _report_model(self, status: ModelStatus) -> None:
         key = f"{status.system}/{status.worker}".encode()
         self._sink.send([Outgoing(self.settings.topics.models_status, key, encode(status))])
-
-    async def _load_templates(self) -> None:
-        read = partial(decode, kind=TemplateRecord)
-        records = await asyncio.to_thread(read_newest, self.settings.kafka, self.settings.topics.templates, read)
-        for system in self.systems.values():
-            await self.run(system.catalogue.load, records)
 
     async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
         with self._failing("a background task has failed"):

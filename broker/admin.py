@@ -26,21 +26,14 @@ def ensure_topics(
     raw_config: Mapping[str, str] | None = None,
     state_partitions: int = 1,
 ) -> list[str]:
-    """Create those of our topics and of the raw topics that are missing; existing topics are not changed.
+    """Create the missing ones of our topics and of the raw topics, and return their names; others stay unchanged.
 
     A cluster without topic administration (the embedded one) creates a topic when its metadata is requested; there the
     metadata is requested.
 
-    Args:
-        kafka: the cluster.
-        topics: our topics.
-        raw: raw topic → number of partitions when it is created.
-        replication: replication factor; -1 takes the broker's default.
-        raw_config: broker settings of raw topics that are created, e.g. `{"retention.ms": "-1"}`.
-        state_partitions: smallest number of partitions of the state topic, for raw topics that are not in `raw`.
-
-    Returns:
-        Names of the topics that were created.
+    `raw` has the number of partitions of each raw topic, `raw_config` the broker settings of those that are created,
+    e.g. `{"retention.ms": "-1"}`. A replication of -1 takes the broker's default. `state_partitions` is the smallest
+    number of partitions of the state topic, for raw topics that are not in `raw`.
 
     Raises:
         BrokerError: the broker does not answer or refuses.

@@ -44,7 +44,8 @@ class TopicReader:
     """Reads committed records of one topic; leaving the context closes it.
 
     Methods may be called from any thread, one at a time; `close` may be called while another thread reads, whose call
-    then ends with a BrokerError.
+    then ends with a BrokerError. They raise BrokerError where the broker does not answer, and TopicError where the
+    topic is absent or cannot be read.
 
     Args:
         answer_seconds: bound of each question about the topic.
@@ -83,12 +84,7 @@ class TopicReader:
         )
 
     def partitions(self) -> list[int]:
-        """Numbers of the topic's partitions.
-
-        Raises:
-            BrokerError: the broker does not answer.
-            TopicError: it has no such topic.
-        """
+        """Numbers of the topic's partitions."""
         with self._open() as consumer:
             try:
                 found = consumer.list_topics(self.topic, timeout=self._answer_seconds).topics.get(self.topic)
@@ -103,22 +99,13 @@ class TopicReader:
         return sorted(found.partitions)
 
     def watermarks(self, partitions: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
-        """Partition → its first offset and the one after its last; of all partitions when none is named.
-
-        Raises:
-            BrokerError: the broker does not answer.
-            TopicError: it has no such topic.
-        """
+        """Partition → its first offset and the one after its last; of all partitions when none is named."""
         numbers = self.partitions() if partitions is None else partitions
         deadline = time.monotonic() + self._answer_seconds
         return {number: self._watermarks(number, deadline) for number in numbers}
 
     def offsets_at(self, time_ms: int, partitions: Iterable[int]) -> dict[int, int]:
-        """Partition → offset of its first record at or after a time; partitions without such a record are left out.
-
-        Raises:
-            BrokerError: the broker does not answer.
-        """
+        """Partition → offset of its first record at or after a time; partitions without such a record are left out."""
         places = [TopicPartition(self.topic, number, time_ms) for number in partitions]
         with self._open() as consumer:
             try:
@@ -141,7 +128,6 @@ class TopicReader:
 
         Raises:
             OffsetGone: a position is not in the log, and `out_of_range` is `error`.
-            TopicError: the topic cannot be read.
         """
         with self._open() as consumer:
             messages = consumer.consume(1, seconds)
@@ -163,7 +149,7 @@ class TopicReader:
         transaction may have taken the last offsets.
 
         Raises:
-            BrokerError: nothing came for `stall_seconds`, or `poll` fails.
+            TopicError: nothing came for `stall_seconds`.
         """
         left = dict(ends)
         came = time.monotonic()
@@ -185,11 +171,7 @@ class TopicReader:
                 )
 
     def read_all(self, stall_seconds: float = STALL_SECONDS) -> Iterator[Message]:
-        """Every record that the topic holds now, partitions interleaved; the reader goes on after them.
-
-        Raises:
-            BrokerError: the broker does not answer, the topic is absent, or nothing came for `stall_seconds`.
-        """
+        """Every record that the topic holds now, partitions interleaved; the reader goes on after them."""
         marks = self.watermarks()
         self.start(dict.fromkeys(marks, EARLIEST))
         yield from self.read_to({number: end for number, (first, end) in marks.items() if end > first}, stall_seconds)
@@ -251,11 +233,7 @@ def read_topic(kafka: KafkaSettings, topic: str, timeout_seconds: float = STALL_
 
 
 def read_newest(kafka: KafkaSettings, topic: str, read: Callable[[bytes], T]) -> list[T]:
-    """What `read` makes of each key's newest record; a record that it refuses is logged and skipped.
-
-    Raises:
-        BrokerError: the broker does not answer, or the topic is absent.
-    """
+    """What `read` makes of each key's newest record; a record that it refuses is logged and skipped."""
     newest = {message.key(): message.value() for message in read_topic(kafka, topic)}
     found = []
     for value in newest.values():

@@ -32,11 +32,9 @@ class AssignedPartition:
 
     Args:
         name: (topic, partition).
-        stage: turns its records into output.
         epoch: of the seek to its position; batches of another are ignored.
         stored: the snapshot that its committed position names; None for a fresh partition.
         run: the worker thread.
-        sink, topics: where output is written.
     """
 
     def __init__(

@@ -66,14 +66,9 @@ class SnapshotStore:
         self._sink = sink
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
-        """Write a snapshot; returns once every chunk is acknowledged. A cancelled write is not tried again.
+        """Write a snapshot (not compressed); returns once every chunk is acknowledged.
 
-        Args:
-            topic: the raw topic.
-            partition: the raw partition.
-            body: the snapshot, not compressed.
-            generation: of the consumer group.
-            keys: is filled with the keys before anything is written, so that a cancelled write can be cleaned up.
+        A cancelled write is not tried again: `keys` is filled before anything is written, so that it can be cleaned up.
 
         Raises:
             SnapshotTooLarge: `read` would refuse it; nothing is written.

@@ -30,9 +30,7 @@ class Lease:
     """Context manager: inside, this process alone may publish for the system.
 
     Args:
-        kafka: the cluster.
         topics: our topics; claims stand on the models topic.
-        system: the system to publish for.
         wait_seconds: how long to wait for another holder to finish.
         lease_seconds: how long a claim holds; the claim of a trainer that died is ignored after it.
     """

@@ -63,9 +63,8 @@ class Registry:
 
     def next_epoch(self, system: str) -> int:
         """One more than the highest epoch of the system's pointers and aliases."""
-        epochs = [p.epoch for (name, _), p in self.pointers.items() if name == system]
-        epochs += [a.epoch for (name, _), a in self.aliases.items() if name == system]
-        return max(epochs, default=0) + 1
+        records: list[ModelPointer | ModelAlias] = [*self.pointers.values(), *self.aliases.values()]
+        return max((record.epoch for record in records if record.system == system), default=0) + 1
 
     def _add_pointer(self, name: str, pointer: ModelPointer) -> str | None:
         if name != pointer.key:
