@@ -75,7 +75,7 @@ def run(settings: AgentSettings) -> int:
     """Run the agent until SIGTERM or SIGINT; 0 after such a stop, 1 after an error, which is logged."""
     log = structlog.get_logger(__name__)
     try:
-        saved = asyncio.run(_main(settings))
+        saved = asyncio.run(_serve(settings))
     except (AgentError, BrokerError) as error:
         log.error("agent has stopped", error=str(error))  # noqa: TRY400 - the message is enough
         return 1
@@ -89,22 +89,17 @@ def run(settings: AgentSettings) -> int:
     return 0
 
 
-async def _main(settings: AgentSettings) -> bool:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
-            loop.add_signal_handler(number, stop.set)
-    return await serve(settings, stop)
-
-
-async def serve(settings: AgentSettings, stop: asyncio.Event) -> bool:
-    """Run the agent until `stop` is set; whether its last checkpoint was made.
+async def _serve(settings: AgentSettings) -> bool:
+    """Run the agent until a signal stops it; whether its last checkpoint was made.
 
     Raises:
         AgentError: the agent cannot go on.
         BrokerError: the broker does not answer at the start, or a topic is missing.
     """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = create_app(settings)
     worker = app.worker
     stopping = asyncio.create_task(stop.wait())

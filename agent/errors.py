@@ -1,14 +1,4 @@
-"""Errors of the agent.
-
-AgentError              the agent cannot go on
-├── LostState           the snapshot that a committed position names is missing or corrupt
-├── StaleGeneration     the group has had a rebalance since; nothing may be committed
-├── BatchLost           the transport skipped a fetched batch; going on would lose its lines
-├── PositionLost        the log at the agent's position was deleted or replaced
-├── UnreadableRecord    neither of the two Kafka clients can read a record
-├── SnapshotTooLarge    a snapshot is larger than a restart would read back
-└── OutputTooLarge      the broker refuses an output record as too large
-"""
+"""Errors of the agent."""
 
 import traceback
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,9 +27,8 @@ from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
 from agent.web.health import Health, Progress
 from agent.web.server import HealthServer
 from broker.admin import check_topics
-from broker.topic_reader import read_topic
+from broker.topic_reader import read_newest
 from schemas.codec import decode, encode
-from schemas.errors import RecordError
 from schemas.model_record import ModelStatus
 from schemas.template_record import TemplateRecord
 
@@ -93,7 +93,10 @@ class Worker:
         await asyncio.to_thread(check_topics, settings.kafka, settings.topics, settings.raw_topics)
         self.port = await self._server.start()
         await self._sink.start()
-        await self._load_templates()
+        read = partial(decode, kind=TemplateRecord)
+        templates = await asyncio.to_thread(read_newest, settings.kafka, settings.topics.templates, read)
+        for system in self.systems.values():
+            await self.run(system.catalogue.load, templates)
         await self.models.start()
         self._ticked_at = self._clock.monotonic()
         for seconds, action in (
@@ -145,16 +148,9 @@ class Worker:
         partition = self.checkpointer.partitions.get(tp)
         if partition is None or self.failure is not None:
             return
-        try:
+        with self._failing("a batch cannot be processed", partition=str(tp)):
             await partition.take(batch)
             await self._sink.room()
-        except asyncio.CancelledError:
-            raise
-        except AgentError as error:
-            self.fail(error)  # logged when the agent ends
-        except Exception as error:  # noqa: BLE001
-            self._log.error("a batch cannot be processed", partition=str(tp), exception=redacted_traceback(error))
-            self.fail(error)
 
     async def _swap(self, system: str, serving: ModelServing) -> None:
         await self.run(self.systems[system].swap, serving)
@@ -163,32 +159,19 @@ class Worker:
         key = f"{status.system}/{status.worker}".encode()
         self._sink.send([Outgoing(self.settings.topics.models_status, key, encode(status))])
 
-    async def _load_templates(self) -> None:
-        records = await asyncio.to_thread(self._read_templates)
-        for system in self.systems.values():
-            await self.run(system.catalogue.load, records)
-
-    def _read_templates(self) -> list[TemplateRecord]:
-        newest: dict[bytes, bytes | None] = {}
-        for message in read_topic(self.settings.kafka, self.settings.topics.templates):
-            newest[message.key() or b""] = message.value()
-        records = []
-        for value in newest.values():
-            try:
-                records += [] if value is None else [decode(value, TemplateRecord)]
-            except RecordError as error:
-                self._log.warning("template record ignored", error=str(error))
-        return records
-
     async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
-        try:
+        with self._failing("a background task has failed"):
             await loop
-        except asyncio.CancelledError:
-            raise
+
+    @contextlib.contextmanager
+    def _failing(self, problem: str, **where: str) -> Iterator[None]:
+        """End the agent because of any error inside."""
+        try:
+            yield
         except AgentError as error:
-            self.fail(error)
+            self.fail(error)  # logged when the agent ends
         except Exception as error:  # noqa: BLE001
-            self._log.error("a background task has failed", exception=redacted_traceback(error))
+            self._log.error(problem, **where, exception=redacted_traceback(error))
             self.fail(error)
 
     async def _tick(self) -> None:

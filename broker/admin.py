@@ -13,6 +13,7 @@ from broker.settings import ANSWER_SECONDS, KafkaSettings
 from schemas.topics import Topics
 
 OUTPUT_PARTITIONS = 1
+CREATE_SECONDS = 30.0
 # Chunks of models and snapshots are 512 KiB; dead letters are as large as the raw record, or truncated.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
@@ -22,32 +23,23 @@ def ensure_topics(
     topics: Topics,
     raw: Mapping[str, int],
     replication: int = 1,
-    timeout_seconds: float = 30.0,
     raw_config: Mapping[str, str] | None = None,
     state_partitions: int = 1,
 ) -> list[str]:
-    """Create those of our topics and of the raw topics that are missing; existing topics are not changed.
+    """Create the missing ones of our topics and of the raw topics, and return their names; others stay unchanged.
 
     A cluster without topic administration (the embedded one) creates a topic when its metadata is requested; there the
     metadata is requested.
 
-    Args:
-        kafka: the cluster.
-        topics: our topics.
-        raw: raw topic → number of partitions when it is created.
-        replication: replication factor; -1 takes the broker's default.
-        timeout_seconds: bound of each request.
-        raw_config: broker settings of raw topics that are created, e.g. `{"retention.ms": "-1"}`.
-        state_partitions: smallest number of partitions of the state topic, for raw topics that are not in `raw`.
-
-    Returns:
-        Names of the topics that were created.
+    `raw` has the number of partitions of each raw topic, `raw_config` the broker settings of those that are created,
+    e.g. `{"retention.ms": "-1"}`. A replication of -1 takes the broker's default. `state_partitions` is the smallest
+    number of partitions of the state topic, for raw topics that are not in `raw`.
 
     Raises:
         BrokerError: the broker does not answer or refuses.
     """
     admin = AdminClient(kafka.librdkafka())
-    existing, embedded = _existing(admin, kafka, timeout_seconds)
+    existing, embedded = _existing(admin, kafka)
     raw_partitions = _widest(existing, raw, state_partitions)
     wanted = {name: NewTopic(name, count, replication, config=dict(raw_config or {})) for name, count in raw.items()}
     for spec in topics.specs():
@@ -60,30 +52,17 @@ def ensure_topics(
     if not missing:
         return []
     if embedded:
-        return _create_by_request(kafka, [topic.topic for topic in missing], timeout_seconds)
-    return _create(admin, missing, timeout_seconds)
+        return _create_by_request(kafka, [topic.topic for topic in missing])
+    return _create(admin, missing)
 
 
-def too_narrow(
-    kafka: KafkaSettings,
-    topics: Topics,
-    raw: Mapping[str, int],
-    state_partitions: int = 1,
-    timeout_seconds: float = 30.0,
-) -> list[str]:
-    """Warnings for the operator: one line per topic that exists with fewer partitions than requested.
-
-    Args:
-        kafka: the cluster.
-        topics: our topics.
-        raw: raw topic → requested number of partitions.
-        state_partitions: requested number of partitions of the state topic.
-        timeout_seconds: bound of the request.
+def too_narrow(kafka: KafkaSettings, topics: Topics, raw: Mapping[str, int], state_partitions: int = 1) -> list[str]:
+    """Warnings for the operator: one line per topic that exists with fewer partitions than `ensure_topics` makes.
 
     Raises:
         BrokerError: the broker does not answer.
     """
-    existing, _ = _existing(AdminClient(kafka.librdkafka()), kafka, timeout_seconds)
+    existing, _ = _existing(AdminClient(kafka.librdkafka()), kafka)
     warnings = [
         f"topic {name!r} has {existing[name]} partitions, fewer than the {count} asked for, and is not changed"
         for name, count in raw.items()
@@ -99,17 +78,16 @@ def too_narrow(
     return warnings
 
 
-def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str], timeout_seconds: float = 30.0) -> None:
+def check_topics(kafka: KafkaSettings, topics: Topics, raw: Sequence[str]) -> None:
     """Check that every topic exists, and that the state topic has a partition for each raw partition.
 
     Raises:
         BrokerError: the broker does not answer, or a topic is missing or too narrow.
     """
-    admin = AdminClient(kafka.librdkafka())
-    existing, embedded = _existing(admin, kafka, timeout_seconds)
+    existing, embedded = _existing(AdminClient(kafka.librdkafka()), kafka)
     missing = [name for name in (*raw, *(spec.name for spec in topics.specs())) if name not in existing]
     if missing and embedded:
-        _create_by_request(kafka, missing, timeout_seconds)
+        _create_by_request(kafka, missing)
         return
     if missing:
         raise BrokerError(
@@ -128,23 +106,22 @@ def _widest(existing: Mapping[str, int], raw: Mapping[str, int], least: int) -> 
     return max([least, *(existing.get(name, count) for name, count in raw.items())])
 
 
-def _existing(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) -> tuple[dict[str, int], bool]:
+def _existing(admin: AdminClient, kafka: KafkaSettings) -> tuple[dict[str, int], bool]:
     """Topic → number of partitions; and whether the cluster is the embedded one, which has no administration."""
-    timeout_seconds = min(timeout_seconds, ANSWER_SECONDS)
     try:
-        metadata = admin.list_topics(timeout=timeout_seconds)
+        metadata = admin.list_topics(timeout=ANSWER_SECONDS)
     except KafkaException as error:
-        raise unanswered(kafka, error, timeout_seconds) from error
+        raise unanswered(kafka, error, ANSWER_SECONDS) from error
     existing = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
     return existing, (metadata.cluster_id or "").startswith("mockCluster")
 
 
-def _create(admin: AdminClient, missing: list[NewTopic], timeout_seconds: float) -> list[str]:
+def _create(admin: AdminClient, missing: list[NewTopic]) -> list[str]:
     created = []
-    futures: dict[str, Future[Any]] = admin.create_topics(missing, request_timeout=timeout_seconds)
+    futures: dict[str, Future[Any]] = admin.create_topics(missing, request_timeout=CREATE_SECONDS)
     for name, future in futures.items():
         try:
-            future.result(timeout_seconds + 5)
+            future.result(CREATE_SECONDS + 5)
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -153,7 +130,7 @@ def _create(admin: AdminClient, missing: list[NewTopic], timeout_seconds: float)
     return created
 
 
-def _create_by_request(kafka: KafkaSettings, names: list[str], timeout_seconds: float) -> list[str]:
+def _create_by_request(kafka: KafkaSettings, names: list[str]) -> list[str]:
     """Have the cluster create each topic, by requesting its metadata as a producer does.
 
     Raises:
@@ -161,7 +138,7 @@ def _create_by_request(kafka: KafkaSettings, names: list[str], timeout_seconds: 
     """
     producer = Producer(kafka.librdkafka())
     for name in names:
-        topic = producer.list_topics(name, timeout=timeout_seconds).topics[name]
+        topic = producer.list_topics(name, timeout=CREATE_SECONDS).topics[name]
         if topic.error is not None:
             raise BrokerError(
                 f"topic {name!r} must exist on a broker without topic administration, got {topic.error.str()}"

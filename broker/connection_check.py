@@ -13,14 +13,6 @@ _CAUSES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RE
 
 def unanswered(kafka: KafkaSettings, error: KafkaException, seconds: float) -> BrokerError:
     """The error for a broker that did not answer in so many seconds: its address, the cause, and what to check."""
-    reason = _cause(kafka) or f"{error.args[0].str()} for {seconds:g} s"
-    return BrokerError(
-        f"Kafka at {kafka.bootstrap_servers} must answer, got {reason}: check kafka.bootstrap_servers, its security "
-        "settings, and that the broker runs"
-    )
-
-
-def _cause(kafka: KafkaSettings) -> str:
     errors: list[KafkaError] = []
     client = AdminClient(kafka.librdkafka() | {"error_cb": errors.append})
     try:
@@ -28,4 +20,9 @@ def _cause(kafka: KafkaSettings) -> str:
     except KafkaException:
         client.poll(0)  # serves the callback
     # librdkafka's texts hold neither user names nor passwords.
-    return next((str(one.str()) for one in errors if one.code() in _CAUSES), "")
+    causes = [one.str() for one in errors if one.code() in _CAUSES]
+    reason = causes[0] if causes else f"{error.args[0].str()} for {seconds:g} s"
+    return BrokerError(
+        f"Kafka at {kafka.bootstrap_servers} must answer, got {reason}: check kafka.bootstrap_servers, its security "
+        "settings, and that the broker runs"
+    )

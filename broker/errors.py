@@ -1,11 +1,4 @@
-"""Errors of the broker package.
-
-BrokerError             Kafka does not answer, refuses, or lacks a topic
-├── TopicError          the broker answers, but a topic is absent or cannot be read
-│   └── OffsetGone      a position is no longer, or not yet, in a topic's log
-└── PublishError        a model is not, or not wholly, published; the one that serves stays
-SettingsError           a setting is wrong: one line that names the key, the value and what is allowed
-"""
+"""Errors of the broker package."""
 
 
 class BrokerError(Exception):

@@ -22,6 +22,7 @@ def write_all(
     Raises:
         BrokerError: a record was refused or not acknowledged in time.
     """
+    topics = ", ".join(sorted({topic for topic, _, _ in records}))
     problems: list[str] = []
 
     def on_delivery(error: Any, _message: Any) -> None:
@@ -39,11 +40,7 @@ def write_all(
             producer.poll(0)
         left = producer.flush(timeout_seconds)
     except (KafkaException, BufferError) as error:
-        raise BrokerError(f"Kafka must accept records on {_topics(records)}, got {error}") from error
+        raise BrokerError(f"Kafka must accept records on {topics}, got {error}") from error
     if left or problems:
         reason = problems[0] if problems else f"{left} records without an answer in {timeout_seconds:g} s"
-        raise BrokerError(f"Kafka must acknowledge every record on {_topics(records)}, got {reason}")
-
-
-def _topics(records: Sequence[tuple[str, bytes, bytes | None]]) -> str:
-    return ", ".join(sorted({topic for topic, _, _ in records}))
+        raise BrokerError(f"Kafka must acknowledge every record on {topics}, got {reason}")

@@ -1,8 +1,8 @@
 """How to reach Kafka: one model for librdkafka (trainer, tools) and for aiokafka (agent)."""
 
 import re
+import ssl
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -16,7 +16,10 @@ _SERVERS = re.compile(r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$|^\s
 
 
 class KafkaSettings(BaseModel):
-    """Address and credentials of a Kafka cluster. Secrets are given as files where there is a choice."""
+    """Address and credentials of a Kafka cluster. Secrets are given as files where there is a choice.
+
+    Methods raise BrokerError where the file of a secret or a certificate cannot be read.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,11 +81,7 @@ class KafkaSettings(BaseModel):
         return self.security_protocol.endswith("SSL")
 
     def password(self) -> str:
-        """The SASL password, read from its file where one is named.
-
-        Raises:
-            BrokerError: the file cannot be read.
-        """
+        """The SASL password, read from its file where one is named."""
         if self.sasl_password is not None:
             return self.sasl_password.get_secret_value()
         assert self.sasl_password_file is not None
@@ -92,11 +91,7 @@ class KafkaSettings(BaseModel):
             raise BrokerError(f"sasl_password_file must be readable, got {error}: check the mounted secret") from error
 
     def librdkafka(self) -> dict[str, Any]:
-        """Settings of a confluent-kafka client.
-
-        Raises:
-            BrokerError: a secret's file cannot be read.
-        """
+        """Settings of a confluent-kafka client."""
         settings: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": self.client_id,
@@ -118,11 +113,7 @@ class KafkaSettings(BaseModel):
         return settings | {name: str(path) for name, path in files.items() if path is not None}
 
     def aiokafka(self) -> dict[str, Any]:
-        """Settings of an aiokafka client.
-
-        Raises:
-            BrokerError: a secret's file or a certificate cannot be read.
-        """
+        """Settings of an aiokafka client."""
         settings: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
             "client_id": self.client_id,
@@ -139,9 +130,7 @@ class KafkaSettings(BaseModel):
             }
         return settings
 
-    def _ssl_context(self) -> SSLContext:
-        import ssl
-
+    def _ssl_context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=None if self.ssl_ca_file is None else str(self.ssl_ca_file))
             if self.ssl_certificate_file is not None and self.ssl_key_file is not None:

@@ -1,11 +1,11 @@
 """Reading a topic without a consumer group: up to fixed ends, or following what comes. Nothing is ever committed."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -13,6 +13,9 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from broker.connection_check import unanswered
 from broker.errors import BrokerError, OffsetGone, TopicError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
+from schemas.errors import RecordError
+
+T = TypeVar("T")
 
 EARLIEST, LATEST = OFFSET_BEGINNING, OFFSET_END
 STALL_SECONDS = 30.0
@@ -41,11 +44,10 @@ class TopicReader:
     """Reads committed records of one topic; leaving the context closes it.
 
     Methods may be called from any thread, one at a time; `close` may be called while another thread reads, whose call
-    then ends with a BrokerError.
+    then ends with a BrokerError. They raise BrokerError where the broker does not answer, and TopicError where the
+    topic is absent or cannot be read.
 
     Args:
-        kafka: the cluster.
-        topic: the topic.
         answer_seconds: bound of each question about the topic.
         out_of_range: what happens at a position that the log does not hold: read on at the oldest record, or fail.
     """
@@ -82,12 +84,7 @@ class TopicReader:
         )
 
     def partitions(self) -> list[int]:
-        """Numbers of the topic's partitions.
-
-        Raises:
-            BrokerError: the broker does not answer.
-            TopicError: it has no such topic.
-        """
+        """Numbers of the topic's partitions."""
         with self._open() as consumer:
             try:
                 found = consumer.list_topics(self.topic, timeout=self._answer_seconds).topics.get(self.topic)
@@ -102,22 +99,13 @@ class TopicReader:
         return sorted(found.partitions)
 
     def watermarks(self, partitions: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
-        """Partition → its first offset and the one after its last; of all partitions when none is named.
-
-        Raises:
-            BrokerError: the broker does not answer.
-            TopicError: it has no such topic.
-        """
+        """Partition → its first offset and the one after its last; of all partitions when none is named."""
         numbers = self.partitions() if partitions is None else partitions
         deadline = time.monotonic() + self._answer_seconds
         return {number: self._watermarks(number, deadline) for number in numbers}
 
     def offsets_at(self, time_ms: int, partitions: Iterable[int]) -> dict[int, int]:
-        """Partition → offset of its first record at or after a time; partitions without such a record are left out.
-
-        Raises:
-            BrokerError: the broker does not answer.
-        """
+        """Partition → offset of its first record at or after a time; partitions without such a record are left out."""
         places = [TopicPartition(self.topic, number, time_ms) for number in partitions]
         with self._open() as consumer:
             try:
@@ -144,18 +132,17 @@ class TopicReader:
         with self._open() as consumer:
             consumer.assign([TopicPartition(self.topic, number, offset) for number, offset in positions.items()])
 
-    def poll(self, seconds: float = POLL_SECONDS, max_records: int = BATCH_RECORDS) -> list[Message]:
+    def poll(self, seconds: float = POLL_SECONDS) -> list[Message]:
         """The records that have come; waits at most `seconds` for the first one.
 
         Raises:
             OffsetGone: a position is not in the log, and `out_of_range` is `error`.
-            TopicError: the topic cannot be read.
         """
         with self._open() as consumer:
             messages = consumer.consume(1, seconds)
-            if messages and max_records > 1:
+            if messages:
                 # consume() waits until it has the requested number of records, so the rest is read without waiting.
-                messages += consumer.consume(max_records - 1, 0)
+                messages += consumer.consume(BATCH_RECORDS - 1, 0)
         records = []
         for message in messages:
             if message.error() is None:
@@ -171,7 +158,7 @@ class TopicReader:
         transaction may have taken the last offsets.
 
         Raises:
-            BrokerError: nothing came for `stall_seconds`, or `poll` fails.
+            TopicError: nothing came for `stall_seconds`.
         """
         left = dict(ends)
         came = time.monotonic()
@@ -192,6 +179,16 @@ class TopicReader:
                     f"nothing: is {self._kafka.bootstrap_servers} up?"
                 )
 
+    def read_all(self, stall_seconds: float = STALL_SECONDS) -> Iterator[Message]:
+        """Every record that the topic holds now, partitions interleaved; the reader goes on after them."""
+        marks = self.watermarks()
+        self.start(dict.fromkeys(marks, EARLIEST))
+        yield from self.read_to({number: end for number, (first, end) in marks.items() if end > first}, stall_seconds)
+
+    async def close_in_thread(self) -> None:
+        """Close without blocking the event loop: a thread may still be reading, whose call this ends."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.close))
+
     def close(self) -> None:
         """Close the connections; a thread that reads gets a BrokerError."""
         self._closed = True
@@ -201,9 +198,7 @@ class TopicReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @contextmanager
@@ -241,12 +236,18 @@ class TopicReader:
 
 
 def read_topic(kafka: KafkaSettings, topic: str, timeout_seconds: float = STALL_SECONDS) -> Iterator[Message]:
-    """Every record of a topic, partitions interleaved; ends at the end offsets found at the start.
-
-    Raises:
-        BrokerError: the broker does not answer, the topic is absent, or nothing came for `timeout_seconds`.
-    """
+    """`TopicReader.read_all` with a reader of its own."""
     with TopicReader(kafka, topic, answer_seconds=min(timeout_seconds, ANSWER_SECONDS)) as reader:
-        ends = {number: end for number, (first, end) in reader.watermarks().items() if end > first}
-        reader.start(dict.fromkeys(ends, EARLIEST))
-        yield from reader.read_to(ends, timeout_seconds)
+        yield from reader.read_all(timeout_seconds)
+
+
+def read_newest(kafka: KafkaSettings, topic: str, read: Callable[[bytes], T]) -> list[T]:
+    """What `read` makes of each key's newest record; a record that it refuses is logged and skipped."""
+    newest = {message.key(): message.value() for message in read_topic(kafka, topic)}
+    found = []
+    for value in newest.values():
+        try:
+            found += [] if value is None else [read(value)]
+        except RecordError as error:
+            structlog.get_logger(__name__).warning("record ignored", topic=topic, error=str(error)[:200])
+    return found

@@ -1,8 +1,8 @@
 """What scores windows: a model, or the baseline that serves before the first model."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from detector.model.baseline import NoveltyBaseline
 from detector.model.detection_model import DetectionModel
@@ -43,16 +43,6 @@ class Verdict:
         return self.reasons is not None
 
 
-class Serving(Protocol):
-    """Scores windows; one thread at a time."""
-
-    reference: ModelReference
-    threshold: float
-
-    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
-        """Verdict of each window; `texts` has the text of every event id that the model may lack."""
-
-
 class ModelServing:
     """A verified model.
 
@@ -69,7 +59,7 @@ class ModelServing:
         self._scorer = Scorer(model, device)
 
     def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
-        """Verdicts; only anomalous windows pay for an explanation."""
+        """Verdict of each window; `texts` has the text of every event id that the model may lack."""
         scores = [float(score) for score in self._scorer.score(windows, texts)]
         return [
             Verdict(score, self._reasons(runs, texts) if self._scorer.is_anomalous(score) else None)
@@ -107,12 +97,16 @@ class BaselineServing:
         score = float(self.baseline.score([runs], texts)[0])
         if score < self.threshold:
             return Verdict(score)
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for event_id, run in runs:
-            counts[event_id] = counts.get(event_id, 0) + run
+            counts[event_id] += run
         shown = new or sorted(counts, key=lambda event_id: (-counts[event_id], event_id))
         contributions = tuple(
             Contribution(event_id, texts[event_id], score / len(shown), event_id in new, counts[event_id])
             for event_id in shown[:TOP_TEMPLATES]
         )
         return Verdict(score, Reasons(("new_template",) if new else ("unusual_length",), contributions, "baseline"))
+
+
+Serving = ModelServing | BaselineServing
+"""What scores windows; used by one thread at a time."""

@@ -17,7 +17,7 @@ from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
 from broker.registry.artifacts import load_artifact, open_store
 from broker.registry.blob_stores import BlobStore
 from broker.registry.records import Registry
-from broker.topic_reader import EARLIEST, TopicReader
+from broker.topic_reader import TopicReader
 from detector.artifact.export import unpack
 from detector.errors import ArtifactError, SpecMismatch
 from detector.input.redact import redact
@@ -29,11 +29,11 @@ POLL_SECONDS = 1.0
 MESSAGE_CHARACTERS = 500
 
 Swap = Callable[[str, ModelServing], Awaitable[None]]
-"""Puts a model into service for a system."""
+"""Puts a verified model into service for a system, between two batches."""
 Report = Callable[[ModelStatus], object]
 """Writes a status record; returns at once."""
 OpenStore = Callable[[str], BlobStore]
-"""The artifact store of a URL."""
+"""The artifact store of a URL; left out, one that the settings can reach."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,7 @@ class _Wanted:
 
 
 class ModelWatcher:
-    """Keeps every system on the model that its alias (or the pinned version) names.
-
-    Args:
-        settings: of the agent.
-        report: writes what became of each model.
-        metrics: of the agent.
-        swap: puts a verified model into service between two batches.
-        open_artifacts: opens artifact stores; left out, those that the settings can reach.
-        timeouts, clock: of the agent.
-    """
+    """Keeps every system on the model that its alias (or the pinned version) names."""
 
     def __init__(
         self,
@@ -92,12 +83,7 @@ class ModelWatcher:
         Raises:
             BrokerError: the topic is absent or the broker does not answer.
         """
-        reader = self._reader()
-        try:
-            self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
-        except BaseException:
-            await _close(reader)
-            raise
+        reader = await self._opened()
         await self._load_wanted()
         self._task = asyncio.create_task(self._watch(reader))
         await self._wait_for_first()
@@ -122,27 +108,30 @@ class ModelWatcher:
         for system in sorted(self._specs.keys() - self._served.keys()):
             self._log.warning("no model yet: the baseline serves, and its alerts say so", system=system)
 
-    def _reader(self) -> TopicReader:
-        return TopicReader(self._settings.kafka, self._settings.topics.models)
+    async def _opened(self) -> TopicReader:
+        """A reader of the models topic, which has been read to its end."""
+        reader = TopicReader(self._settings.kafka, self._settings.topics.models)
+        try:
+            self._fold(await asyncio.to_thread(lambda: list(reader.read_all(self._timeouts.models_read_seconds))))
+        except BaseException:
+            await reader.close_in_thread()
+            raise
+        return reader
 
     async def _watch(self, reader: TopicReader | None) -> None:
-        try:
-            while True:
-                try:
-                    if reader is None:
-                        reader = self._reader()
-                        self._fold(await asyncio.to_thread(_read_to_end, reader, self._timeouts.models_read_seconds))
+        while True:
+            try:
+                reader = reader or await self._opened()
+                while True:
                     self._fold(await asyncio.to_thread(reader.poll, POLL_SECONDS))
                     await self._load_wanted()
-                except Exception as error:  # noqa: BLE001 - detection goes on with its present model
-                    self._log.warning("models topic cannot be read, trying again", error=str(error))
-                    if reader is not None:
-                        await _close(reader)
-                    reader = None
-                    await asyncio.sleep(self._timeouts.model_retry_seconds)
-        finally:
-            if reader is not None:
-                await _close(reader)
+            except Exception as error:  # noqa: BLE001 - detection goes on with its present model
+                self._log.warning("models topic cannot be read, trying again", error=str(error))
+            finally:
+                if reader is not None:
+                    await reader.close_in_thread()
+            reader = None
+            await asyncio.sleep(self._timeouts.model_retry_seconds)
 
     def _fold(self, records: Sequence[Message]) -> None:
         changed: set[str] = set()
@@ -245,20 +234,3 @@ class ModelWatcher:
             time_ms=self._clock.wall_ms(),
         )
         self._send_status(status)
-
-
-def _read_to_end(reader: TopicReader, timeout_seconds: float) -> list[Message]:
-    """Every record that the topic holds now; the reader goes on after them.
-
-    Raises:
-        BrokerError: the topic is absent or the broker does not answer.
-    """
-    marks = reader.watermarks()
-    ends = {number: end for number, (first, end) in marks.items() if end > first}
-    reader.start(dict.fromkeys(marks, EARLIEST))
-    return list(reader.read_to(ends, timeout_seconds))
-
-
-async def _close(reader: TopicReader) -> None:
-    """Close a reader that a thread may still be reading from."""
-    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, reader.close))

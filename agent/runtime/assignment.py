@@ -32,13 +32,9 @@ class AssignedPartition:
 
     Args:
         name: (topic, partition).
-        stage: turns its records into output.
         epoch: of the seek to its position; batches of another are ignored.
         stored: the snapshot that its committed position names; None for a fresh partition.
         run: the worker thread.
-        sink, topics: where output is written.
-        metrics: of the agent.
-        clock: of the agent.
     """
 
     def __init__(
@@ -78,11 +74,6 @@ class AssignedPartition:
     def dirty(self) -> bool:
         """Whether anything happened since the last checkpoint."""
         return self._changes != self._checkpointed
-
-    @property
-    def serial(self) -> int:
-        """The last batch that was processed."""
-        return self._serial
 
     def lag(self, fetched: FetchProgress) -> int:
         """Offsets to be processed; 0 when all that was fetched is processed and the fetch is at the end."""

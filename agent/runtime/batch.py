@@ -60,12 +60,7 @@ class GroupConsumer(Protocol):
         """Seek; the group's generation, and the new epoch of each partition."""
 
     async def commit_named(self, commits: Mapping[Any, tuple[int, str]], generation: int) -> None:
-        """Commit positions with metadata, if the group is still of that generation.
-
-        Raises:
-            KafkaError: the broker refused or did not answer.
-            StaleGeneration: there was a rebalance; another worker may own the partitions.
-        """
+        """Commit positions with metadata; StaleGeneration if the group is no longer of that generation."""
 
     async def progress(self, partitions: Sequence[Any]) -> dict[Any, FetchProgress]:
         """How far each partition has been fetched; those that are not assigned are left out."""

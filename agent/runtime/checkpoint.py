@@ -44,17 +44,7 @@ class _Prepared:
 
 
 class Checkpointer:
-    """Holds the assigned partitions, restores them and checkpoints them.
-
-    Args:
-        settings: of the agent.
-        stages: raw topic → what makes the stage of one of its partitions.
-        store: of the snapshots.
-        sink: of the output.
-        metrics: of the agent.
-        run: the worker thread.
-        timeouts, clock: of the agent.
-    """
+    """Holds the assigned partitions, restores them and checkpoints them; `stages` is keyed by raw topic."""
 
     def __init__(
         self,
@@ -93,7 +83,7 @@ class Checkpointer:
             LostState: a snapshot is missing or corrupt, and the settings say `stop`.
             AgentError: the broker does not answer in time.
         """
-        self._drop()
+        self.abandon()
         self.saved = True
         try:
             async with asyncio.timeout(self._timeouts.restore_seconds):
@@ -146,11 +136,13 @@ class Checkpointer:
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        self._drop()
+        self.abandon()
 
     def abandon(self) -> None:
         """Drop the partitions without a checkpoint: after an error their state may be wrong."""
-        self._drop()
+        for partition in self.partitions.values():
+            partition.alive = False
+        self.partitions = {}
 
     async def progress(self) -> dict[Any, FetchProgress]:
         """How far the partitions have been fetched.
@@ -169,11 +161,6 @@ class Checkpointer:
         if not dirty:
             self._succeeded_at = self._clock.monotonic()
         self._metrics.checkpoint_age.set(self._clock.monotonic() - self._succeeded_at)
-
-    def _drop(self) -> None:
-        for partition in self.partitions.values():
-            partition.alive = False
-        self.partitions = {}
 
     async def _checkpoint(self) -> bool:
         async with self._mutex:

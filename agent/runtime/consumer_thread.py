@@ -5,9 +5,9 @@ What is overridden here is private to Faust; `tests/agent/test_faust_contract.py
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -32,7 +32,20 @@ REBALANCE_SECONDS = 60
 # Faust would log these classes under this module's name, at its own level.
 FAUST_LOG = logging.getLogger("faust.transport")
 
+P = ParamSpec("P")
 T = TypeVar("T")
+_Method = Callable[Concatenate["BatchThread", P], Coroutine[Any, Any, T]]
+
+
+def _on_own_loop(method: _Method[P, T]) -> _Method[P, T]:
+    """A method of the consumer thread that runs on its own loop, wherever it is called."""
+
+    @wraps(method)
+    async def run(self: "BatchThread", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        future = asyncio.run_coroutine_threadsafe(method(self, *args, **kwargs), self.thread_loop)
+        return await asyncio.wrap_future(future)
+
+    return run
 
 
 class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
@@ -138,22 +151,16 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Do nothing: Faust's check needs its own commits and acknowledgements; see `health.Progress`."""
 
-    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the consumer's own loop."""
-        future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop)
-        return await asyncio.wrap_future(future)
-
+    @_on_own_loop
     async def positions(self, partitions: Sequence[TP]) -> dict[TP, CommittedPosition]:
-        """Committed offset with its metadata, and both ends of the log, of each partition."""
-        return await self.run(self._read_positions([_aiokafka(tp) for tp in partitions]))
-
-    async def _read_positions(self, partitions: list[Any]) -> dict[TP, CommittedPosition]:
+        """See `GroupConsumer`."""
         consumer = self._ensure_consumer()
-        committed = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - committed() drops the metadata
-        beginnings = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
+        places = [_aiokafka(tp) for tp in partitions]
+        committed = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001 - committed() drops the metadata
+        beginnings = await consumer.beginning_offsets(places)
+        ends = await consumer.end_offsets(places)
         positions = {}
-        for tp in partitions:
+        for tp in places:
             found = committed.get(tp)
             known = found is not None and found.offset >= 0
             positions[TP(*tp)] = CommittedPosition(
@@ -161,41 +168,29 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             )
         return positions
 
+    @_on_own_loop
     async def seek_all(self, positions: Mapping[TP, int]) -> tuple[int, dict[TP, int]]:
-        """Seek; the group's generation, and the new epoch of each partition."""
-        return await self.run(self._seek_all(positions))
-
-    async def _seek_all(self, positions: Mapping[TP, int]) -> tuple[int, dict[TP, int]]:
+        """See `GroupConsumer`."""
         consumer = self._ensure_consumer()
         epochs = {}
         for tp, position in positions.items():
             consumer.seek(_aiokafka(tp), position)
-            epochs[tp] = self._serials.get(tp, (0, 0))[0] + 1
+            epochs[tp] = self.epoch(tp) + 1
             self._serials[tp] = (epochs[tp], 0)
             self._positions[tp] = position
         return consumer._coordinator.generation, epochs  # noqa: SLF001
 
+    @_on_own_loop
     async def commit_named(self, commits: Mapping[TP, tuple[int, str]], generation: int) -> None:
-        """Commit positions with metadata, if the group is still of that generation.
-
-        Raises:
-            KafkaError: the broker refused or did not answer.
-            StaleGeneration: there was a rebalance; another worker may own the partitions.
-        """
-        await self.run(self._commit_named(commits, generation))
-
-    async def _commit_named(self, commits: Mapping[TP, tuple[int, str]], generation: int) -> None:
+        """See `GroupConsumer`."""
         consumer = self._ensure_consumer()
         if consumer._coordinator.generation != generation:  # noqa: SLF001
             raise StaleGeneration(f"generation must be {generation}, got {consumer._coordinator.generation}")  # noqa: SLF001
         await consumer.commit({_aiokafka(tp): OffsetAndMetadata(*commit) for tp, commit in commits.items()})
 
+    @_on_own_loop
     async def progress(self, partitions: Sequence[TP]) -> dict[TP, FetchProgress]:
-        """How far each partition has been fetched; those that are not assigned are left out."""
-        return await self.run(self._progress(partitions))
-
-    async def _progress(self, partitions: Sequence[TP]) -> dict[TP, FetchProgress]:
-        # On the consumer's own loop, so position and serial belong to the same moment.
+        """See `GroupConsumer`; on the consumer's own loop, position and serial belong to the same moment."""
         subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001
         assignment = None if subscription is None else subscription.assignment
         found = {}

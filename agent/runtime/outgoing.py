@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from agent.errors import OutputTooLarge
-from agent.stages.stage import Output, OutputRecord, TopicRole
+from agent.stages.stage import Output, TopicRole
 from schemas.codec import Record, encode
 from schemas.topics import Topics
 
@@ -33,19 +33,17 @@ class Outgoing:
 
 def encode_output(output: Output, topics: Topics) -> list[Outgoing]:
     """The records of an output, encoded, in its order."""
-    return [_encoded(record, topics) for record in output.records]
-
-
-def _encoded(record: OutputRecord, topics: Topics) -> Outgoing:
-    value = encode(record.record) if isinstance(record.record, Record) else record.record
-    return Outgoing(
-        topics.name(record.role),
-        record.key,
-        value,
-        record.headers,
-        cuttable=record.role is TopicRole.DLQ,
-        foreign_headers=record.foreign_headers,
-    )
+    return [
+        Outgoing(
+            topics.name(one.role),
+            one.key,
+            encode(one.record) if isinstance(one.record, Record) else one.record,
+            one.headers,
+            cuttable=one.role is TopicRole.DLQ,
+            foreign_headers=one.foreign_headers,
+        )
+        for one in output.records
+    ]
 
 
 def truncate(record: Outgoing) -> Outgoing:

@@ -28,14 +28,7 @@ TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Sink:
-    """Writes records for all partitions.
-
-    Args:
-        kafka: the cluster.
-        metrics: of the agent.
-        fail: is called with the error of a delivery that cannot go on.
-        timeouts, clock: of the agent.
-    """
+    """Writes records for all partitions; `fail` is called with the error of a delivery that cannot go on."""
 
     def __init__(
         self,

@@ -46,16 +46,7 @@ class Snapshots(Protocol):
 
 
 class SnapshotStore:
-    """Writes and reads snapshots of a group's raw partitions.
-
-    Args:
-        kafka: the cluster.
-        topic: the state topic.
-        group: the consumer group.
-        sink: writes the chunks.
-        timeouts: of the agent.
-        max_bytes: larger snapshots are neither written nor read.
-    """
+    """Writes and reads snapshots of a group's raw partitions; larger ones than `max_bytes` are refused."""
 
     def __init__(
         self,
@@ -75,14 +66,9 @@ class SnapshotStore:
         self._sink = sink
 
     async def write(self, topic: str, partition: int, body: bytes, generation: int, keys: list[bytes]) -> Stored:
-        """Write a snapshot; returns once every chunk is acknowledged. A cancelled write is not tried again.
+        """Write a snapshot (not compressed); returns once every chunk is acknowledged.
 
-        Args:
-            topic: the raw topic.
-            partition: the raw partition.
-            body: the snapshot, not compressed.
-            generation: of the consumer group.
-            keys: is filled with the keys before anything is written, so that a cancelled write can be cleaned up.
+        A cancelled write is not tried again: `keys` is filled before anything is written, so that it can be cleaned up.
 
         Raises:
             SnapshotTooLarge: `read` would refuse it; nothing is written.
@@ -126,9 +112,7 @@ class SnapshotStore:
         except BrokerError as error:
             raise AgentError(f"{where} must be readable, got {error}") from error
         finally:
-            # In a thread, because a read that was cancelled is still under way: closing ends it.
-            closing = asyncio.get_running_loop().run_in_executor(None, reader.close)
-            await asyncio.shield(closing)
+            await reader.close_in_thread()  # a read that was cancelled is still under way
 
     def _read(
         self, reader: TopicReader, topic: str, partition: int, name: SnapshotName, where: str

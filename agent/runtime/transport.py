@@ -23,11 +23,7 @@ FAILED_SLEEP_SECONDS = 1.0
 
 
 class Application(Protocol):
-    """What the transport calls.
-
-    Attributes:
-        settings: of the agent.
-    """
+    """What the transport calls."""
 
     settings: AgentSettings
 
@@ -96,12 +92,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
 
 class BatchTransport(Transport):  # type: ignore[misc]
-    """Faust's Kafka transport with batches.
-
-    Args:
-        url, app: Faust's own.
-        application: restores and releases partitions, and ends the agent.
-    """
+    """Faust's Kafka transport with batches; `application` restores and releases partitions, and ends the agent."""
 
     Consumer = BatchConsumer
 

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
-from agent.models.serving import BaselineServing, ModelServing, Serving, Verdict
+from agent.models.serving import BaselineServing, ModelServing, Serving
 from agent.stages.alerts import build_alert, closed_window, late_line
 from agent.stages.catalogue import TemplateCatalogue
 from agent.stages.stage import KafkaRecord, Output, OutputRecord, TopicRole
@@ -25,7 +25,6 @@ from detector.parsing.templates import TemplateMatcher
 from detector.partition_reader import PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec
 from detector.windowing.state import Late, Window
-from schemas.alert import Alert
 from schemas.dead_letter import DeadLetter
 
 ERROR_CHARACTERS = 4_096  # more of a decoding error is not even redacted; the dead letter shows fewer
@@ -46,12 +45,9 @@ class SystemDetection:
     """What all partitions of a system share.
 
     Args:
-        spec: the system.
         model: what scores its windows; None: each partition's own baseline, until `swap`.
-        source: `source` of its alerts.
         replay: marks the output as a replay.
         anomalous_only: closed windows without an alert leave no record.
-        now_ms: the clock, milliseconds since the epoch.
         warmup_windows: windows of a partition from which its baseline only learns.
     """
 
@@ -95,7 +91,6 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         spec: fingerprint of the system.
-        windows: open windows.
         texts: of the events in them; a later model may lack them.
         baseline: state of the baseline while it serves, else empty.
     """
@@ -269,13 +264,10 @@ class DetectionStage:
                 record = closed_window(window, verdict, serving, replay=shared.replay)
                 output.records.append(OutputRecord(TopicRole.WINDOWS, record.id.encode(), record))
             if verdict.anomalous:
-                alerts.append(self._alert(window, verdict, serving, output))
+                alert = build_alert(window, verdict, serving, source=shared.source, replay=shared.replay)
+                alerts.append(alert)
+                output.counts["anomalies", alert.data.severity_text, alert.data.reason[0]] += 1
         output.records += [
             OutputRecord(TopicRole.ALERTS, alert.data.fingerprint.encode(), alert, tuple(alert.headers()))
             for alert in alerts
         ]
-
-    def _alert(self, window: Window, verdict: Verdict, serving: Serving, output: Output) -> Alert:
-        alert = build_alert(window, verdict, serving, source=self.shared.source, replay=self.shared.replay)
-        output.counts["anomalies", alert.data.severity_text, alert.data.reason[0]] += 1
-        return alert

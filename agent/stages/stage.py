@@ -55,7 +55,6 @@ class OutputRecord:
     """One record to be written.
 
     Attributes:
-        role: the topic.
         record: a record of `schemas`, or the raw bytes of a dead letter (None: it had no value).
         foreign_headers: how many of the headers, from the first, came with the raw record.
     """

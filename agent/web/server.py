@@ -22,14 +22,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthServer:
-    """Serves the probes.
-
-    Args:
-        host, port: where to listen; port 0 takes any free one.
-        metrics: what `/metrics` shows.
-        live, ready: the probes, called at each request.
-        timeouts: of the agent.
-    """
+    """Serves the probes, which are called at each request; port 0 takes any free one."""
 
     def __init__(
         self,

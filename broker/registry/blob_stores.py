@@ -23,23 +23,12 @@ class BlobStore(Protocol):
     @property
     def url(self) -> str:
         """Address of the store, as the models topic names it."""
-        ...
 
     def put(self, blob: bytes) -> str:
-        """Store a blob and return its SHA-256; when it returns, every reader can get it.
-
-        Raises:
-            StoreError: the store does not take it.
-        """
-        ...
+        """Store a blob and return its SHA-256; when it returns, every reader can get it."""
 
     def get(self, sha256: str, max_bytes: int) -> bytes:
-        """The blob of that hash.
-
-        Raises:
-            StoreError: it is absent, is larger than `max_bytes`, or does not hash to its name.
-        """
-        ...
+        """The blob of that hash, checked; a StoreError if it is absent or larger than `max_bytes`."""
 
 
 class FolderStore:
@@ -96,26 +85,20 @@ class FolderStore:
         """
         path = self._path(sha256)
         try:
-            blob = self._read(path, sha256, max_bytes)
+            size = int(self._files.info(path)["size"])
+            blob: bytes = self._files.cat_file(path, start=0, end=size) if size <= max_bytes else b""
         except FileNotFoundError as error:
             raise StoreError(
                 f"store {self.url} must hold blob {sha256[:12]}, got none: check the store's URL or publish again"
             ) from error
-        except StoreError:
-            raise
         except Exception as error:
             raise StoreError(
                 f"store {self.url} must be readable, got: {_text_of(error)}: check its address and permissions"
             ) from error
-        if sha256_of(blob) != sha256:
-            raise StoreError(f"blob {sha256[:12]} must hash to its name, got {sha256_of(blob)[:12]}: publish it again")
-        return blob
-
-    def _read(self, path: str, sha256: str, max_bytes: int) -> bytes:
-        size = int(self._files.info(path)["size"])
         if size > max_bytes:
             raise StoreError(f"blob {sha256[:12]} must be at most {max_bytes} bytes, got {size}: raise the limit")
-        blob: bytes = self._files.cat_file(path, start=0, end=size)
+        if sha256_of(blob) != sha256:
+            raise StoreError(f"blob {sha256[:12]} must hash to its name, got {sha256_of(blob)[:12]}: publish it again")
         return blob
 
     def _path(self, sha256: str) -> str:

@@ -12,18 +12,11 @@ from schemas.errors import RecordError
 
 
 class KafkaStore:
-    """A blob store on a topic.
+    """A blob store on a compacted topic."""
 
-    Args:
-        kafka: the cluster.
-        topic: compacted topic of the chunks.
-        timeout_seconds: bound of one put or get.
-    """
-
-    def __init__(self, kafka: KafkaSettings, topic: str, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._kafka = kafka
         self._topic = topic
-        self._timeout_seconds = timeout_seconds
         self.url = f"kafka://{topic}"
 
     def put(self, blob: bytes) -> str:
@@ -33,9 +26,7 @@ class KafkaStore:
             StoreError: a chunk was refused or not acknowledged in time.
         """
         try:
-            write_all(
-                self._kafka, [(self._topic, key.encode(), chunk) for key, chunk in cut(blob)], self._timeout_seconds
-            )
+            write_all(self._kafka, [(self._topic, key.encode(), chunk) for key, chunk in cut(blob)])
         except BrokerError as error:
             raise StoreError(f"store {self.url} must take the blob, got {error}") from error
         return sha256_of(blob)
@@ -48,7 +39,7 @@ class KafkaStore:
         """
         assembler = Assembler(sha256, max_bytes)
         try:
-            for message in read_topic(self._kafka, self._topic, self._timeout_seconds):
+            for message in read_topic(self._kafka, self._topic):
                 blob = _take(assembler, message)
                 if blob is not None:
                     return blob

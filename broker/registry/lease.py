@@ -6,7 +6,6 @@ holds the lease. This needs no transactions and works on the embedded broker, to
 
 import time
 import uuid
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -31,9 +30,7 @@ class Lease:
     """Context manager: inside, this process alone may publish for the system.
 
     Args:
-        kafka: the cluster.
         topics: our topics; claims stand on the models topic.
-        system: the system to publish for.
         wait_seconds: how long to wait for another holder to finish.
         lease_seconds: how long a claim holds; the claim of a trainer that died is ignored after it.
     """
@@ -71,9 +68,7 @@ class Lease:
                 )
             time.sleep(RETRY_SECONDS)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._release()
 
     def check(self) -> None:

@@ -14,9 +14,7 @@ from schemas.topics import Topics
 MAX_BYTES = 1 << 30
 
 
-def promote(
-    kafka: KafkaSettings, topics: Topics, system: str, version: int, reason: str = "promoted by hand"
-) -> ModelAlias | None:
+def promote(kafka: KafkaSettings, topics: Topics, system: str, version: int) -> ModelAlias | None:
     """Let a published version serve, once its artifact was read from its store and verified.
 
     Agents load it within seconds. It is written under the publishing lease, so that no trainer publishes at the same
@@ -48,7 +46,7 @@ def promote(
             epoch=known.next_epoch(system),
             sha256=pointer.sha256,
             moved_ms=time.time_ns() // 1_000_000,
-            reason=reason,
+            reason="promoted by hand",
         )
         lease.check()
         registry.write_record(kafka, topics, alias)

@@ -55,18 +55,8 @@ def publish(
 ) -> tuple[int, str]:
     """Store the artifact, name it as the system's next version, and let it serve.
 
-    Args:
-        kafka: the cluster.
-        topics: our topics.
-        store_url: where the artifact is stored.
-        files: content of the artifact by file name.
-        system: the system that the model is for.
-        labeller: which labeller labelled the target.
-        metrics: how good the model is; values that are not finite are left out.
-        promote: let it serve; without, it becomes the challenger, and the present champion stays.
-
-    Returns:
-        The version and the artifact's id (hash of its manifest).
+    Without `promote` it becomes the challenger, and the present champion stays. Metrics that are not finite are left
+    out. Returns the version and the artifact's id (hash of its manifest).
 
     Raises:
         PublishError: it is not, or not wholly, published; the model that served before still does.

@@ -57,19 +57,14 @@ class Registry:
         """Published versions of a system, oldest first."""
         return sorted((p for (name, _), p in self.pointers.items() if name == system), key=lambda p: p.version)
 
-    def systems(self) -> list[str]:
-        """Names of the systems that something was published for."""
-        return sorted({name for name, _ in self.pointers})
-
     def next_version(self, system: str) -> int:
         """The version after the newest."""
         return max((version for name, version in self.pointers if name == system), default=0) + 1
 
     def next_epoch(self, system: str) -> int:
         """One more than the highest epoch of the system's pointers and aliases."""
-        epochs = [p.epoch for (name, _), p in self.pointers.items() if name == system]
-        epochs += [a.epoch for (name, _), a in self.aliases.items() if name == system]
-        return max(epochs, default=0) + 1
+        records: list[ModelPointer | ModelAlias] = [*self.pointers.values(), *self.aliases.values()]
+        return max((record.epoch for record in records if record.system == system), default=0) + 1
 
     def _add_pointer(self, name: str, pointer: ModelPointer) -> str | None:
         if name != pointer.key:
@@ -100,14 +95,14 @@ class Registry:
         return None
 
 
-def read_models(kafka: KafkaSettings, topics: Topics, timeout: float = 30.0) -> Registry:
+def read_models(kafka: KafkaSettings, topics: Topics) -> Registry:
     """Read the models topic to its end; unreadable records are logged and skipped.
 
     Raises:
         BrokerError: the broker does not answer or has no models topic.
     """
     registry = Registry()
-    for message in read_topic(kafka, topics.models, timeout):
+    for message in read_topic(kafka, topics.models):
         try:
             registry.add(message.key(), message.value())
         except RecordError as error:

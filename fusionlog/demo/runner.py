@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from broker.admin import ensure_topics
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from detector.model.detection_model import DetectionModel
@@ -79,7 +79,7 @@ def _run(options: DemoOptions, console: Console) -> DemoResult:
     with ExitStack() as stack:
         stack.enter_context(interrupted_by((signal.SIGTERM,)))
         folder = stack.enter_context(_folder(options.keep, console))
-        servers = options.bootstrap_servers or stack.enter_context(EmbeddedBroker()).bootstrap_servers
+        servers = options.bootstrap_servers or stack.enter_context(embedded_broker()).bootstrap_servers
         demo = _Demo(options, servers, folder, console)
         demo.prepare()
         demo.train()

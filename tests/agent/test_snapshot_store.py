@@ -9,7 +9,7 @@ from agent.errors import LostState, SnapshotTooLarge
 from agent.metrics import Metrics
 from agent.runtime.producer import Sink
 from agent.runtime.snapshot_store import SnapshotStore
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
 from schemas.snapshot import SnapshotName
 
@@ -17,7 +17,7 @@ from schemas.snapshot import SnapshotName
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaSettings]:
     """An embedded broker."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from broker.admin import ensure_topics
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.errors import BrokerError, PublishError
 from broker.registry import publish as publishing
 from broker.registry import records as registry
@@ -61,7 +61,7 @@ def artifact(seed: int = 0) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaSettings]:
     """Settings of an embedded broker that has our topics."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(settings, Topics(), raw={})
         yield settings

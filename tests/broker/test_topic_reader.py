@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.errors import BrokerError, OffsetGone, TopicError
 from broker.settings import KafkaSettings
 from broker.topic_reader import EARLIEST, LATEST, TopicReader
@@ -18,7 +18,7 @@ EMPTY_PARTITION = 3
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaSettings]:
     """An embedded broker with 50 records in each partition but the last of topic `raw`."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         produce(settings, "raw", [(number % 3, b"%d" % (number // 3)) for number in range(150)])
         yield settings
@@ -151,7 +151,7 @@ def test_lasting_errors_are_raised_and_passing_ones_waited_for(
     with TopicReader(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "raw") as reader:
         monkeypatch.setattr(reader, "_consumer", SimpleNamespace(consume=lambda *_: [message], close=lambda: None))
         if raised is None:
-            assert reader.poll(max_records=1) == []
+            assert reader.poll() == []
         else:
             with pytest.raises(raised, match="'raw', partition 0"):
-                reader.poll(max_records=1)
+                reader.poll()

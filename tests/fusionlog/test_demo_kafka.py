@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from broker.admin import ensure_topics
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
 from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, GeneratedLine
@@ -29,7 +29,7 @@ LINES = [GeneratedLine(f"line {number}", number, number % PARTITIONS, "") for nu
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaSettings]:
     """Settings of a broker that lives as long as this file's tests."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from broker.admin import ensure_topics
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
 from fusionlog.__main__ import run
 from fusionlog.demo.configs import free_port
@@ -28,7 +28,7 @@ HEAVY = ("torch", "ray", "faust", "openai", "pymilvus", "gensim")
 @pytest.fixture(scope="module")
 def servers() -> Iterator[str]:
     """Bootstrap servers of an embedded broker that has fusionlog's topics."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         ensure_topics(KafkaSettings(bootstrap_servers=broker.bootstrap_servers), Topics("fusionlog"), raw={"raw": 4})
         yield broker.bootstrap_servers
 

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from broker.admin import ensure_topics
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
 from detector.input.line_reader import LineReader
 from fusionlog.__main__ import run
@@ -27,7 +27,7 @@ from tests.fusionlog.conftest import MakeAlert
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaSettings]:
     """Settings of a broker with fusionlog's topics."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(kafka, Topics(), raw={})
         yield kafka

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from testkit.kafka_bed import KafkaBed
 
 
@@ -22,7 +22,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[str]:
         else:
             yield address
             return
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         yield broker.bootstrap_servers
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from broker.admin import ensure_topics
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.producer import write_all
 from broker.settings import KafkaSettings
 from detector.system import WindowSpec
@@ -33,7 +33,7 @@ GROUP = "evidence-group"
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[Kafka]:
     """An embedded broker with our topics."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         ensure_topics(KafkaSettings(bootstrap_servers=broker.bootstrap_servers), TOPICS, {"raw": 4, "broken": 4})
         yield Kafka(broker.bootstrap_servers)
 

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from confluent_kafka import Producer
 
-from broker.embedded import EmbeddedBroker
+from broker.embedded import embedded_broker
 from broker.errors import BrokerError, TopicError
 from detector.artifact.export import read_folder, unpack
 from detector.parsing.templates import template_id
@@ -24,7 +24,7 @@ RARE = "carrier <*> lost parcel <NUM>"
 @pytest.fixture(scope="module")
 def servers() -> Iterator[str]:
     """Address of an embedded broker."""
-    with EmbeddedBroker() as broker:
+    with embedded_broker() as broker:
         yield broker.bootstrap_servers
 
 
@@ -87,7 +87,7 @@ def test_records_that_cannot_be_read_are_skipped(servers: str) -> None:
     _produce(servers, settings.topics.templates, rows)
     with structlog.testing.capture_logs() as logs:
         assert read_learned_templates(settings) == (RARE,)
-    assert [entry["event"] for entry in logs] == ["templates.record_skipped"] * 3
+    assert [entry["event"] for entry in logs] == ["record ignored"] * 3
 
 
 def test_an_absent_topic_is_no_error(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_an_absent_topic_is_no_error(servers: str, monkeypatch: pytest.MonkeyPat
     def absent(*_: Any) -> Never:
         raise TopicError("topic must exist")
 
-    monkeypatch.setattr("trainer.data.learned_templates.read_topic", absent)
+    monkeypatch.setattr("trainer.data.learned_templates.read_newest", absent)
     with structlog.testing.capture_logs() as logs:
         assert read_learned_templates(_settings(servers, "kafka://raw.orders")) == ()
     assert [entry["event"] for entry in logs] == ["templates.not_read"]
@@ -110,7 +110,7 @@ def test_a_broker_that_does_not_answer_is_an_error(servers: str, monkeypatch: py
     def away(*_: Any) -> Never:
         raise BrokerError("broker must answer")
 
-    monkeypatch.setattr("trainer.data.learned_templates.read_topic", away)
+    monkeypatch.setattr("trainer.data.learned_templates.read_newest", away)
     with pytest.raises(BrokerError, match="must answer"):
         read_learned_templates(_settings(servers, "kafka://raw.orders"))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from broker.errors import TopicError
-from broker.topic_reader import read_topic
+from broker.topic_reader import read_newest
 from detector.parsing.templates import template_id
 from schemas.codec import decode
 from schemas.errors import RecordError
@@ -24,20 +24,12 @@ def read_learned_templates(settings: TrainerSettings) -> tuple[str, ...]:
     """
     if settings.target.topic is None:
         return ()
-    log = structlog.get_logger(__name__)
-    newest: dict[bytes, bytes | None] = {}
+    topic = settings.topics.templates
     try:
-        for message in read_topic(settings.kafka, settings.topics.templates):
-            newest[message.key() or b""] = message.value()
+        records = read_newest(settings.kafka, topic, _read_record)
     except TopicError as error:
-        log.info("templates.not_read", topic=settings.topics.templates, reason=str(error))
+        structlog.get_logger(__name__).info("templates.not_read", topic=topic, reason=str(error))
         return ()
-    records = []
-    for value in newest.values():
-        try:
-            records += [] if value is None else [_checked(decode(value, TemplateRecord))]
-        except RecordError as error:
-            log.warning("templates.record_skipped", topic=settings.topics.templates, error=str(error)[:200])
     return standing_templates(records, settings.target.spec.name)
 
 
@@ -50,7 +42,8 @@ def standing_templates(records: Iterable[TemplateRecord], system: str, limit: in
     return tuple(sorted(newest))
 
 
-def _checked(record: TemplateRecord) -> TemplateRecord:
+def _read_record(value: bytes) -> TemplateRecord:
+    record = decode(value, TemplateRecord)
     if not record.text.split() or record.id != template_id(record.text):
         raise RecordError(f"id must be the hash of a text, got {record.id!r}")
     return record
