@@ -135,10 +135,8 @@ class SystemReader:
         try:
             lines: list[ReadLine] = []
             for index, line in enumerate(self._reader.lines(record.value, record_ms)):
-                time_ms = line.event_time_ms if line.timed else None
-                lines.append(
-                    ReadLine((record.offset, index), time_ms, fallback_ms, line.keys, parse(line.text), line.text)
-                )
+                time_ms, text = line.event_time_ms, line.text
+                lines.append(ReadLine((record.offset, index), time_ms, fallback_ms, line.keys, parse(text), text))
                 if carry and time_ms is not None:
                     fallback_ms = time_ms
         except DecodeError:

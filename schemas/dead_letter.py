@@ -1,15 +1,23 @@
 """Dead letters: raw key and value of a record that could not be read, and headers with the reason (after KIP-1034)."""
 
-from dataclasses import dataclass
+import msgspec
 
 from schemas.errors import RecordError
 
 MESSAGE_CHARACTERS = 256
 _PREFIX = "fusionlog.dlq."
+_HEADERS = {
+    "reason": "error.class",
+    "message": "error.message",
+    "topic": "source.topic",
+    "partition": "source.partition",
+    "offset": "source.offset",
+    "timestamp_ms": "source.timestamp_ms",
+    "app_version": "app.version",
+}
 
 
-@dataclass(frozen=True)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True, rename=_HEADERS):
     """Why a record was rejected, and its place. `timestamp_ms` is the record's Kafka time stamp."""
 
     reason: str
@@ -22,16 +30,8 @@ class DeadLetter:
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers of the dead letter; the record's own headers are kept beside them."""
-        fields = {
-            "error.class": self.reason,
-            "error.message": self.message[:MESSAGE_CHARACTERS],
-            "source.topic": self.topic,
-            "source.partition": self.partition,
-            "source.offset": self.offset,
-            "source.timestamp_ms": self.timestamp_ms,
-            "app.version": self.app_version,
-        }
-        return [(_PREFIX + name, str(value).encode()) for name, value in fields.items()]
+        letter = msgspec.structs.replace(self, message=self.message[:MESSAGE_CHARACTERS])
+        return [(_PREFIX + name, str(value).encode()) for name, value in msgspec.to_builtins(letter).items()]
 
     @classmethod
     def from_headers(cls, headers: list[tuple[str, bytes]]) -> "DeadLetter":
@@ -46,14 +46,6 @@ class DeadLetter:
             if name.startswith(_PREFIX)
         }
         try:
-            return cls(
-                reason=found["error.class"],
-                message=found["error.message"],
-                topic=found["source.topic"],
-                partition=int(found["source.partition"]),
-                offset=int(found["source.offset"]),
-                timestamp_ms=int(found["source.timestamp_ms"]),
-                app_version=found["app.version"],
-            )
-        except (KeyError, ValueError) as error:
-            raise RecordError(f"not a dead letter: header {error}") from error
+            return msgspec.convert(found, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise RecordError(f"not a dead letter: {error}") from error

@@ -5,12 +5,9 @@ that is parsed, so that a model cannot learn to read labels.
 """
 
 import re
-from collections.abc import Callable, Sequence
-
-import msgspec
 
 from detector.input.spec import InputSpec
-from detector.input.times import TimeReader, time_reader
+from detector.input.times import time_reader
 
 # Possessive quantifiers (++, *+) make the time linear for lines that do not match.
 _HDFS = re.compile(r"(?P<time>\d{6} \d{6}) \S++ \S++ \S++ ?(?P<message>.*)", re.DOTALL)
@@ -30,82 +27,47 @@ _INSTANCE = re.compile(
 )
 
 
-class ParsedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line split into its parts.
+# Layout: pattern, format of the group `time`, where keys are looked for in the line.
+_LAYOUTS: dict[str, tuple[re.Pattern[str] | None, str | None, re.Pattern[str] | None]] = {
+    "plain": (None, None, None),
+    "loghub-hdfs": (_HDFS, "%y%m%d %H%M%S", _BLOCK),
+    "loghub-bgl": (_BGL, "epoch_s", None),
+    "loghub-openstack": (_OPENSTACK, "iso", _INSTANCE),
+}
+
+
+class Layout:
+    """Splits the lines of a system into their parts.
 
     Attributes:
-        message: what is parsed into an event; the whole line where the layout does not fit.
-        searchable: where a key pattern is looked for: the line without a label.
-        time_ms: time in the line, if it holds one that can be read.
-        key: key at a fixed position of the layout, or "".
+        names_keys: whether the settings or the layout name where a line's key is.
     """
 
-    message: str
-    searchable: str
-    time_ms: int | None
-    key: str
+    def __init__(self, spec: InputSpec) -> None:
+        pattern, time_format, key_pattern = _LAYOUTS.get(spec.layout, (None, spec.time_format, None))
+        self._pattern = pattern if spec.line_pattern is None else re.compile(spec.line_pattern)
+        groups = self._pattern.groupindex if self._pattern is not None else {}
+        self._has_time, self._has_label = "time" in groups, "label" in groups
+        self._read_time = time_reader(time_format)
+        self._key_pattern = key_pattern if spec.key_pattern is None else re.compile(spec.key_pattern)
+        # A key pattern of the system takes the place of a built-in layout's own key (BGL's node).
+        self._has_key = "key" in groups and (spec.layout == "custom" or spec.key_pattern is None)
+        self.names_keys = spec.key_field is not None or self._key_pattern is not None or self._has_key
 
-
-Layout = Callable[[str, int], ParsedLine]
-
-
-def layout_of(spec: InputSpec) -> Layout:
-    """The function that splits a line of a system into its parts, given its record's time stamp."""
-    if spec.layout == "loghub-hdfs":
-        return _by_pattern(_HDFS, time_reader("%y%m%d %H%M%S"))
-    if spec.layout == "loghub-bgl":
-        return _by_pattern(_BGL, time_reader("epoch_s"))
-    if spec.layout == "loghub-openstack":
-        return _by_pattern(_OPENSTACK, time_reader("iso"))
-    if spec.layout == "custom":
-        assert spec.line_pattern is not None
-        return _by_pattern(re.compile(spec.line_pattern), time_reader(spec.time_format))
-    return lambda line, _: ParsedLine(line, line, None, "")
-
-
-def key_pattern_of(spec: InputSpec) -> re.Pattern[str] | None:
-    """The pattern that finds keys anywhere in a line: the system's own, else its layout's."""
-    if spec.key_pattern is not None:
-        return re.compile(spec.key_pattern)
-    return {"loghub-hdfs": _BLOCK, "loghub-openstack": _INSTANCE}.get(spec.layout)
-
-
-def has_own_key(spec: InputSpec) -> bool:
-    """Whether the layout's own key (BGL's node) counts: a key pattern of the system takes its place."""
-    return spec.layout == "custom" or spec.key_pattern is None
-
-
-def names_keys(spec: InputSpec) -> bool:
-    """Whether the settings or the layout name where a line's key is."""
-    if spec.key_field is not None or key_pattern_of(spec) is not None:
-        return True
-    if spec.layout == "custom":
-        assert spec.line_pattern is not None
-        return "key" in re.compile(spec.line_pattern).groupindex
-    return spec.layout == "loghub-bgl"
-
-
-def find_keys(pattern: re.Pattern[str], text: str) -> Sequence[str]:
-    """Every key in a text, in order: the pattern's group 1, or all of it."""
-    if pattern.groups == 0:
-        return pattern.findall(text)
-    return [found[1] for found in pattern.finditer(text) if found[1]]
-
-
-def _by_pattern(pattern: re.Pattern[str], read_time: TimeReader) -> Layout:
-    groups = pattern.groupindex
-
-    def parse(line: str, record_time_ms: int) -> ParsedLine:
-        found = pattern.match(line)
-        if found is None or (found["message"] is None and "label" not in groups):
-            return ParsedLine(line, line, None, "")
-        time_text = found["time"] if "time" in groups else None
-        start = found.end("label") if "label" in groups and found["label"] else 0
-        return ParsedLine(
-            message=(found["message"] or "").strip(),
-            searchable=line[start:],
-            time_ms=None if time_text is None else read_time(time_text, record_time_ms),
-            key=(found["key"] or "") if "key" in groups else "",
-        )
-
-    return parse
+    def split(self, line: str, record_time_ms: int) -> tuple[str, int | None, list[str]]:
+        """Message (the whole line where the layout does not fit), time if it holds one that can be read, keys."""
+        message, start, time_ms = line, 0, None
+        keys: list[str] = []
+        found = self._pattern.match(line) if self._pattern else None
+        if found is not None and (found["message"] is not None or self._has_label):
+            message = (found["message"] or "").strip()
+            if self._has_time and found["time"] is not None:
+                time_ms = self._read_time(found["time"], record_time_ms)
+            if self._has_key and found["key"]:
+                keys.append(found["key"])
+            if self._has_label and found["label"]:
+                start = found.end("label")
+        if self._key_pattern is not None:
+            in_line = self._key_pattern.findall(line[start:])
+            keys += [groups[0] for groups in in_line] if self._key_pattern.groups > 1 else in_line
+        return message, time_ms, keys

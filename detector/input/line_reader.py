@@ -5,7 +5,7 @@ import msgspec
 from detector.errors import DecodeError
 from detector.input.formats import FORMATS
 from detector.input.formats.base import Content
-from detector.input.layouts import find_keys, has_own_key, key_pattern_of, layout_of, names_keys
+from detector.input.layouts import Layout
 from detector.input.spec import InputSpec
 
 KEYS_PER_LINE = 1_024
@@ -17,17 +17,13 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         text: the message alone; time stamp, component, level and label are taken off by the system's layout.
-        event_time_ms: time in the record's content, else in the line, else the record's own time stamp.
+        event_time_ms: time in the record's content, else in the line; None where neither holds one.
         keys: distinct keys that the line names, in order of appearance.
-        cut: whether the line was longer than `max_line_bytes` and lost its end.
-        timed: whether the content or the line holds a time; without one the record's time stamp stands in for it.
     """
 
     text: str
-    event_time_ms: int
+    event_time_ms: int | None
     keys: tuple[str, ...]
-    cut: bool = False
-    timed: bool = True
 
 
 class LineReader:
@@ -39,12 +35,10 @@ class LineReader:
     """
 
     def __init__(self, spec: InputSpec) -> None:
-        self._spec = spec
+        self._max_record_bytes, self._max_line_bytes = spec.max_record_bytes, spec.max_line_bytes
         self._format = FORMATS[spec.format](spec)
-        self._parse = layout_of(spec)
-        self._own_key = has_own_key(spec)
-        self._key_pattern = key_pattern_of(spec)
-        self._default_keys = () if names_keys(spec) else spec.default_keys
+        self._layout = Layout(spec)
+        self._default_keys = () if self._layout.names_keys else spec.default_keys
 
     def lines(self, value: bytes | None, record_time_ms: int) -> list[Line]:
         """The lines in a record's value, at least one.
@@ -54,10 +48,9 @@ class LineReader:
         """
         if value is None:
             raise DecodeError("tombstone", "value must be a line, got none")
-        if len(value) > self._spec.max_record_bytes:
+        if len(value) > self._max_record_bytes:
             raise DecodeError(
-                "oversize",
-                f"value must be at most {self._spec.max_record_bytes} bytes (max_record_bytes), got {len(value)}",
+                "oversize", f"value must be at most {self._max_record_bytes} bytes (max_record_bytes), got {len(value)}"
             )
         if not value or value.isspace():
             raise DecodeError("empty", "value must hold a line, got none or white space only")
@@ -67,28 +60,16 @@ class LineReader:
         return lines
 
     def _line(self, content: Content, record_time_ms: int) -> Line:
-        text, cut = _cut(content.text, self._spec.max_line_bytes)
-        parsed = self._parse(text, record_time_ms)
-        time_ms = parsed.time_ms if content.time_ms is None else content.time_ms
-        found = list(content.keys)
-        if parsed.key and self._own_key:
-            found.append(parsed.key)
-        if self._key_pattern is not None:
-            found.extend(find_keys(self._key_pattern, parsed.searchable))
-        distinct = tuple(dict.fromkeys(key[:KEY_CHARACTERS] for key in found if key))
+        message, time_ms, keys = self._layout.split(_cut(content.text, self._max_line_bytes), record_time_ms)
+        distinct = dict.fromkeys([key[:KEY_CHARACTERS] for key in (*content.keys, *keys) if key])
         return Line(
-            parsed.message,
-            record_time_ms if time_ms is None else time_ms,
-            distinct[:KEYS_PER_LINE] or self._default_keys,
-            cut,
-            timed=time_ms is not None,
+            message,
+            time_ms if content.time_ms is None else content.time_ms,
+            tuple(distinct)[:KEYS_PER_LINE] or self._default_keys,
         )
 
 
-def _cut(line: str, max_bytes: int) -> tuple[str, bool]:
+def _cut(line: str, max_bytes: int) -> str:
     if len(line) * 4 <= max_bytes:  # a character is at most four bytes
-        return line, False
-    data = line.encode("utf-8")
-    if len(data) <= max_bytes:
-        return line, False
-    return data[:max_bytes].decode("utf-8", "ignore"), True
+        return line
+    return line.encode("utf-8")[:max_bytes].decode("utf-8", "ignore")

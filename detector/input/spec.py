@@ -48,7 +48,7 @@ class InputSpec(Frozen):
     key_pattern: str | None = Field(
         default=None, max_length=500, description="regular expression that finds keys in the text: its group 1, or all"
     )
-    max_line_bytes: int = Field(default=8_192, ge=64, le=1_048_576, description="longer lines are cut here and flagged")
+    max_line_bytes: int = Field(default=8_192, ge=64, le=1_048_576, description="longer lines are cut here")
     max_record_bytes: int = Field(default=1_048_576, ge=1_024, description="larger messages go to the dead letters")
 
     @field_validator("line_pattern", "key_pattern")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 
 LATEST_MS = 253_402_300_799_999
 """The end of year 9999; a larger number is not a time."""
@@ -21,20 +22,14 @@ def time_reader(time_format: str | None) -> TimeReader:
 
     Lines of one second share the text of their time, so results are cached.
     """
-    read = _reader(time_format)
-    needs_record = not (time_format is None or time_format in _NAMED or _HAS_YEAR.search(time_format))
-    known: dict[str, int | None] = {}
-
-    def cached(text: str, record_time_ms: int) -> int | None:
-        if needs_record:
-            return read(text, record_time_ms)
-        if text not in known:
-            if len(known) >= _CACHE_SIZE:
-                known.clear()
-            known[text] = read(text, record_time_ms)
-        return known[text]
-
-    return cached
+    if time_format is None or time_format in _NAMED:
+        read = _NAMED[time_format]
+    elif _HAS_YEAR.search(time_format):
+        read = partial(_strptime_ms, time_format=time_format)
+    else:
+        return lambda text, record_time_ms: _without_year_ms(text, time_format, record_time_ms)
+    cached = lru_cache(_CACHE_SIZE)(read)
+    return lambda text, _: cached(text)
 
 
 def number_ms(value: float) -> int | None:
@@ -66,21 +61,12 @@ def _scaled(text: str, to_ms: float) -> int | None:
     return _within(round(float(text) * to_ms)) if _NUMBER.fullmatch(text) else None
 
 
-_NAMED: dict[str, TimeReader] = {
-    "epoch_s": lambda text, _: _scaled(text, 1e3),
-    "epoch_ms": lambda text, _: _scaled(text, 1.0),
-    "iso": lambda text, _: iso_ms(text),
+_NAMED: dict[str | None, Callable[[str], int | None]] = {
+    None: any_ms,
+    "epoch_s": lambda text: _scaled(text, 1e3),
+    "epoch_ms": lambda text: _scaled(text, 1.0),
+    "iso": iso_ms,
 }
-
-
-def _reader(time_format: str | None) -> TimeReader:
-    if time_format is None:
-        return lambda text, _: any_ms(text)
-    if time_format in _NAMED:
-        return _NAMED[time_format]
-    if _HAS_YEAR.search(time_format):
-        return lambda text, _: _strptime_ms(text, time_format)
-    return lambda text, record_time_ms: _without_year_ms(text, time_format, record_time_ms)
 
 
 def _without_year_ms(text: str, time_format: str, record_time_ms: int) -> int | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from detector.parsing.masking import Masker
 from detector.parsing.templates import TemplateMatcher, template_id
 
+MAX_CACHED = 50_000
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -24,12 +26,9 @@ class Event:
 class LineParser:
     """Maps lines to events; a function of (line, model) alone, so its cache can be dropped at any time."""
 
-    def __init__(self, masker: Masker, matcher: TemplateMatcher, cache_size: int = 50_000) -> None:
-        if cache_size < 1:
-            raise ValueError(f"cache_size must be at least 1, got {cache_size}")
+    def __init__(self, masker: Masker, matcher: TemplateMatcher) -> None:
         self._masker = masker
         self._matcher = matcher
-        self._cache_size = cache_size
         self._events: dict[str, Event] = {}
 
     def event(self, text: str) -> Event:
@@ -37,14 +36,12 @@ class LineParser:
         masked = self._masker.mask(text)
         event = self._events.get(masked)
         if event is None:
-            event = self._match(masked)
-            if len(self._events) >= self._cache_size:
+            template = self._matcher.match(masked)
+            if template is None:
+                event = Event(template_id(masked), masked, novel=True)
+            else:
+                event = Event(template.id, template.text, novel=False)
+            if len(self._events) >= MAX_CACHED:
                 self._events.clear()
             self._events[masked] = event
         return event
-
-    def _match(self, masked: str) -> Event:
-        template = self._matcher.match(masked)
-        if template is None:
-            return Event(template_id(masked), masked, novel=True)
-        return Event(template.id, template.text, novel=False)

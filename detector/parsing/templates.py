@@ -12,6 +12,7 @@ from operator import itemgetter
 WILDCARD = "<*>"
 
 Tokens = tuple[str, ...]
+_Picker = Callable[[list[str]], Tokens]
 
 
 def template_id(text: str) -> str:
@@ -32,23 +33,6 @@ class Template:
         return cls(template_id(text), text)
 
 
-class _Shape:
-    """Templates of one length with constants at the same positions, found by one dictionary look-up."""
-
-    __slots__ = ("by_constants", "constants_at", "pick")
-
-    def __init__(self, constants_at: tuple[int, ...]) -> None:
-        self.constants_at = constants_at
-        self.by_constants: dict[Tokens, Template] = {}
-        self.pick: Callable[[list[str]], Tokens] = _picker(constants_at)
-
-    def add(self, tokens: list[str], template: Template) -> None:
-        self.by_constants[self.pick(tokens)] = template
-
-    def match(self, tokens: list[str]) -> Template | None:
-        return self.by_constants.get(self.pick(tokens))
-
-
 class TemplateMatcher:
     """Finds the template that a masked line belongs to.
 
@@ -58,21 +42,20 @@ class TemplateMatcher:
 
     def __init__(self, templates: Iterable[Template]) -> None:
         self._exact: dict[str, Template] = {}
-        self._shapes: dict[int, list[_Shape]] = {}
-        shapes: dict[tuple[int, tuple[int, ...]], _Shape] = {}
+        by_shape: dict[tuple[int, tuple[int, ...]], dict[Tokens, Template]] = {}
         for template in sorted(templates, key=lambda one: (one.text, one.id), reverse=True):
             tokens = template.text.split()
             constants_at = tuple(index for index, token in enumerate(tokens) if token != WILDCARD)
             if len(constants_at) == len(tokens):
                 self._exact[" ".join(tokens)] = template
                 continue
-            form = (len(tokens), constants_at)
-            if form not in shapes:
-                shapes[form] = _Shape(constants_at)
-                self._shapes.setdefault(len(tokens), []).append(shapes[form])
-            shapes[form].add(tokens, template)
-        for group in self._shapes.values():
-            group.sort(key=lambda shape: (-len(shape.constants_at), shape.constants_at))
+            shape = by_shape.setdefault((len(tokens), constants_at), {})
+            shape[_picker(constants_at)([*tokens, ""])] = template
+        # Of each length: how many constants, how they are taken from a line, and the templates by them.
+        self._shapes: dict[int, list[tuple[int, _Picker, dict[Tokens, Template]]]] = {}
+        for length, constants_at in sorted(by_shape, key=lambda shape: (-len(shape[1]), shape[1])):
+            shape = by_shape[length, constants_at]
+            self._shapes.setdefault(length, []).append((len(constants_at), _picker(constants_at), shape))
 
     def match(self, masked: str) -> Template | None:
         """The template of a masked line, or None; the line's tokens stand one space apart (`Masker.mask`)."""
@@ -80,21 +63,19 @@ class TemplateMatcher:
         if exact is not None:
             return exact
         tokens = masked.split()
+        shapes = self._shapes.get(len(tokens), ())
+        tokens.append("")
         best: Template | None = None
         best_constants = -1
-        for shape in self._shapes.get(len(tokens), ()):
-            if len(shape.constants_at) < best_constants:
+        for constants, pick, templates in shapes:
+            if constants < best_constants:
                 break
-            found = shape.match(tokens)
+            found = templates.get(pick(tokens))
             if found is not None and (best is None or found.text < best.text):
-                best, best_constants = found, len(shape.constants_at)
+                best, best_constants = found, constants
         return best
 
 
-def _picker(positions: tuple[int, ...]) -> Callable[[list[str]], Tokens]:
-    if not positions:
-        return lambda _: ()
-    if len(positions) == 1:
-        only = positions[0]
-        return lambda tokens: (tokens[only],)
-    return itemgetter(*positions)
+def _picker(positions: tuple[int, ...]) -> _Picker:
+    """Takes the tokens at positions; the last one, an empty one, twice, since one position alone gives no tuple."""
+    return itemgetter(*positions, -1, -1)

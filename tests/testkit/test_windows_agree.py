@@ -27,6 +27,7 @@ def test_the_detector_cuts_real_lines_as_the_reference_does(shared_data: Path, s
         partition = zlib.crc32(line.key) % target.partitions
         records.append(TopicLine(partition, offsets[partition], line.time_ms, line.value))
         [read] = reader.lines(line.value, 0)
+        assert read.event_time_ms is not None
         cutters[partition].add(offsets[partition], read.event_time_ms, read.keys, "event", read.text)
         offsets[partition] += 1
     for cutter in cutters:

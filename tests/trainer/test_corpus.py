@@ -100,7 +100,8 @@ def agent_windows(lines: Sequence[TargetLine], matcher: TemplateMatcher, batch: 
         for line in lines[start : start + batch]:
             cutter = cutters.setdefault(line.partition, WindowCutter(SPEC.name, SPEC.window, "raw", line.partition))
             [read] = reader.lines(line.value, line.record_time_ms)
-            cutter.add(line.offset, read.event_time_ms, read.keys, parser.event(read.text).id, read.text)
+            time_ms = line.record_time_ms if read.event_time_ms is None else read.event_time_ms
+            cutter.add(line.offset, time_ms, read.keys, parser.event(read.text).id, read.text)
         for cutter in cutters.values():
             windows += cutter.take_closed()
     for cutter in cutters.values():
