@@ -39,8 +39,6 @@ from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
 from trainer.workers.local import Workers
 
-__all__ = ["TrainingReport", "train"]
-
 MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
 
 
@@ -77,20 +75,19 @@ def train(
             index_name = workers.similarity.index_name()
         finally:
             workers.close()
+    version = _deliver(settings, files, model, progress)
     report = TrainingReport(
         system=context.target.system,
-        version=0,
+        version=version,
         sha256=sha256_of(files["manifest.json"]),
         labeller=model.labeller,
         metrics=model.metrics,
         counts=counts,
-        seconds=0.0,
+        seconds=round(monotonic() - began, 1),
         retrieval=index_name,
         out=settings.out,
         warnings=_warnings(model.metrics, counts["groups"]),
     )
-    report = replace(report, version=_deliver(settings, files, report, progress))
-    report = replace(report, seconds=round(monotonic() - began, 1))
     log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
     return report
 
@@ -176,7 +173,7 @@ def _learn(
     return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics), counts
 
 
-def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], report: TrainingReport, progress: Progress) -> int:
+def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], model: TrainedModel, progress: Progress) -> int:
     """Write the artifact to where it is wanted; the version that it is published as, 0 where it is not published."""
     if settings.out is not None:
         write_folder(settings.out, files)
@@ -188,9 +185,9 @@ def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], report: Trai
         settings.topics,
         settings.store,
         files,
-        system=report.system,
-        labeller=report.labeller,
-        metrics=report.metrics.flat(),
+        system=settings.target.spec.name,
+        labeller=model.labeller,
+        metrics=model.metrics.flat(),
         promote=settings.promote,
     )
     return version

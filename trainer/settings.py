@@ -91,7 +91,9 @@ class SourceSettings(_Input):
         min_length=1,
         description="file, kafka://<topic>, or starter: labelled logs that fusionlog makes itself",
     )
-    spec: SystemSpec | None = Field(default_factory=lambda data: _default_spec(data["path"]))
+    spec: SystemSpec | None = Field(
+        default_factory=lambda data: None if data["path"] == STARTER else SystemSpec(name=system_name(data["path"]))
+    )
     labels: Path | None = Field(
         default=None,
         description="CSV beside the log: BlockId,Label or start,end[,key]; without it the lines carry labels",
@@ -131,10 +133,6 @@ class RecordedSettings(_Frozen):
     answers: Path = Field(description="JSON lines of window (a window id), label and confidence")
 
 
-def _default_budget(data: dict[str, Any]) -> int:
-    return LABELLERS[data["labeller"]].budget
-
-
 def _default_work_dir(data: dict[str, Any]) -> Path:
     target = data.get("target")
     return Path(".fusionlog") / (target.spec.name if isinstance(target, TargetSettings) else "system")
@@ -152,7 +150,9 @@ class TrainerSettings(_Frozen):
         default="heuristic", description="labels windows as normal or anomalous"
     )
     budget: int = Field(
-        default_factory=_default_budget, ge=10, description="answers asked for; 20000 of the heuristic, 1000 of others"
+        default_factory=lambda data: LABELLERS[data["labeller"]].budget,
+        ge=10,
+        description="answers asked for; 20000 of the heuristic, 1000 of others",
     )
     openai: OpenAISettings = OpenAISettings()
     recorded: RecordedSettings | None = None
@@ -204,7 +204,3 @@ def system_name(path: str) -> str:
     stem = path.removeprefix(KAFKA).rstrip("/").rsplit("/", 1)[-1]
     stem = re.sub(r"(\.(log|txt|json|jsonl|ndjson|csv|gz|xz|bz2))+$", "", stem.lower())
     return _NAME.sub("-", stem).strip("-")[:63].strip("-") or "system"
-
-
-def _default_spec(path: str) -> SystemSpec | None:
-    return None if path == STARTER else SystemSpec(name=system_name(path))

@@ -10,7 +10,7 @@ from trainer.labellers import LABELLERS
 
 if TYPE_CHECKING:
     from trainer.learning.evaluation import Share
-    from trainer.recipe import TrainingReport
+    from trainer.report import TrainingReport
 
 _LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
 _STOPPING = "stopping: the workers are ended, nothing is published"

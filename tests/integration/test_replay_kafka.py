@@ -12,8 +12,8 @@ from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 from fusionlog.settings.load import load_settings
 from testkit.kafka_io import Kafka, Row
-from trainer.data.lines import TargetLine
-from trainer.data.replay import Replay, ReplayedRecord
+from trainer.data.lines import Line, TargetLine
+from trainer.data.replay import Replay
 from trainer.data.sources import open_target
 from trainer.errors import SourceError
 from trainer.replay_range import parse_bound
@@ -48,7 +48,7 @@ def replay(servers: str, topic: str, begin: str | None = None, end: str | None =
     )
 
 
-def offsets(records: Iterable[ReplayedRecord]) -> list[tuple[int, int]]:
+def offsets(records: Iterable[Line]) -> list[tuple[int, int]]:
     """(partition, offset) of records."""
     return [(record.partition, record.offset) for record in records]
 
@@ -68,7 +68,7 @@ def test_everything_is_read_partition_by_partition_and_again(kafka: str, two_par
     records = list(whole)
     assert offsets(records) == [(0, offset) for offset in range(30)] + [(1, offset) for offset in range(10)]
     assert records[3].value == b"a3"
-    assert records[3].timestamp_ms == START_MS + 3_000
+    assert records[3].timestamp == START_MS + 3_000
     assert list(whole) == records
     assert whole.offsets == 40
 

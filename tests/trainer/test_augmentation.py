@@ -18,14 +18,12 @@ SOURCE = {"s1": "connection refused by peer", "s2": "block stored on <ID>"}
 def made() -> Make:
     """Makes synthetic lines and windows of the small shop for a seed."""
     known = corpus(history()[0])
-    windows = [signature.runs for signature in known.signatures]
-    weights = [float(signature.windows) for signature in known.signatures]
-    evidence = EvidenceModel(windows, weights, TEXTS)
+    evidence = EvidenceModel(known, {})
 
     def make(seed: int) -> tuple[SyntheticLines, WindowSet]:
         rng = np.random.default_rng(seed)
         lines = make_synthetic_lines(TEXTS, evidence.line_odds(), SOURCE, {"s1": 0.9, "s2": -0.5}, rng)
-        return lines, augment("shop", windows, weights, evidence, lines, 400, rng)
+        return lines, augment(known, evidence, lines, 400, rng)
 
     return make
 

@@ -64,7 +64,7 @@ def matcher_of(lines: Sequence[TargetLine | SourceLine], spec: SystemSpec = SPEC
 def labelled(lines: Sequence[TargetLine], is_anomalous: Callable[[TargetLine], bool | None]) -> list[SourceLine]:
     """The same lines as a source's."""
     return [
-        SourceLine(line.value, line.record_time_ms, line.topic, line.partition, line.offset, is_anomalous(line))
+        SourceLine(line.value, line.timestamp, line.topic, line.partition, line.offset, is_anomalous(line))
         for line in lines
     ]
 
@@ -99,8 +99,8 @@ def agent_windows(lines: Sequence[TargetLine], matcher: TemplateMatcher, batch: 
     for start in range(0, len(lines), batch):
         for line in lines[start : start + batch]:
             cutter = cutters.setdefault(line.partition, WindowCutter(SPEC.name, SPEC.window, "raw", line.partition))
-            [read] = reader.lines(line.value, line.record_time_ms)
-            time_ms = line.record_time_ms if read.event_time_ms is None else read.event_time_ms
+            [read] = reader.lines(line.value, line.timestamp)
+            time_ms = line.timestamp if read.event_time_ms is None else read.event_time_ms
             cutter.add(line.offset, time_ms, read.keys, parser.event(read.text).id, read.text)
         for cutter in cutters.values():
             windows += cutter.take_closed()
@@ -145,7 +145,7 @@ def test_a_labelled_line_makes_its_window_anomalous() -> None:
 def test_key_labels_make_windows_anomalous() -> None:
     """A label file speaks of keys; what lines say does not count then."""
     lines = traffic()
-    labels = KeyLabels(frozenset({"0", "1"}), listed=2)
+    labels = KeyLabels(frozenset({"0", "1"}))
     corpus = build_corpus(labelled(lines, refused), SPEC, matcher_of(lines), labels)
     assert round(sum((one.label or 0.0) * one.windows for one in corpus.signatures)) == 2
 
@@ -327,8 +327,7 @@ def test_labels_in_a_target_file_change_nothing(tmp_path: Path) -> None:
     for labels in (["normal"] * len(lines), [rng.choice(["normal", "anomalous"]) for _ in lines], [None] * len(lines)):
         path = tmp_path / "target.jsonl"
         records = [
-            {"message": (line.value or b"").decode(), "timestamp": line.record_time_ms}
-            | ({"label": label} if label else {})
+            {"message": (line.value or b"").decode(), "timestamp": line.timestamp} | ({"label": label} if label else {})
             for line, label in zip(lines, labels, strict=True)
         ]
         path.write_text("\n".join(json.dumps(record) for record in records), "utf-8")

@@ -5,7 +5,7 @@ import pytest
 
 from detector.model.calibration import sigmoid
 from trainer.labelling.base import Question
-from trainer.labelling.heuristic import HeuristicLabeller, mine_evidence
+from trainer.labelling.heuristic import HeuristicLabeller
 from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.rules.invariants import breaks, concerns, mine
 from trainer.labelling.rules.tables import Floats, tabulate
@@ -18,7 +18,7 @@ def _probabilities(
     scored: Sequence[Sequence[str]] | None = None,
 ) -> Floats:
     known = corpus(windows, texts=texts)
-    model = EvidenceModel([s.runs for s in known.signatures], [float(s.windows) for s in known.signatures], texts)
+    model = EvidenceModel(known, {})
     return sigmoid(model.score([runs_of(window) for window in (scored or windows)]).log_odds)
 
 
@@ -115,7 +115,7 @@ def test_answers_are_right_and_repeat_themselves() -> None:
     """Anomalous answers are right, their evidence are events of the system, and asking twice gives the same."""
     windows, kinds = history()
     target = corpus(windows)
-    labeller = HeuristicLabeller(mine_evidence(target, {}), target)
+    labeller = HeuristicLabeller(EvidenceModel(target, {}), target)
     questions = [Question(str(number), 1, (runs_of(window),), (1,), TEXTS) for number, window in enumerate(windows)]
     answers = labeller.label(questions)
     assert answers == labeller.label(questions)

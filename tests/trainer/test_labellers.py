@@ -9,9 +9,10 @@ from detector.artifact.export import MANIFEST, read_folder, read_manifest
 from tests.trainer.tiny_run import in_process, tiny_settings
 from trainer.labellers import LABELLERS, LabellerRow, Mixture
 from trainer.labelling.base import LabellerInputs, Question, SystemProfile
-from trainer.labelling.heuristic import HeuristicLabeller, mine_evidence
+from trainer.labelling.heuristic import HeuristicLabeller
 from trainer.labelling.openai_compatible import OpenAILabeller
 from trainer.labelling.recorded import RecordedLabeller
+from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.recipe import train
 from trainer.settings import OpenAISettings, TrainerSettings
 from trainer.testing import TEXTS, corpus, history, runs_of
@@ -67,7 +68,7 @@ def test_prompt_hashes_are_those_of_earlier_versions(tmp_path: Path) -> None:
     path.write_text('{"window": "shop-1", "label": "normal", "confidence": 0.9}\n')
     question = replace(QUESTION, example_window_ids=("shop-1", "shop-2"))
     assert [
-        HeuristicLabeller(mine_evidence(TARGET, {}), TARGET).prompt_hash(question)[:16],
+        HeuristicLabeller(EvidenceModel(TARGET, {}), TARGET).prompt_hash(question)[:16],
         OpenAILabeller(OpenAISettings(model="m"), SystemProfile.of(TARGET)).prompt_hash(question)[:16],
         RecordedLabeller("shop", path).prompt_hash(question)[:16],
     ] == ["98b405f9384d5b6f", "78b754dea14bc7f9", "ef27fe8fffe2ef66"]

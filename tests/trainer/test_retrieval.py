@@ -6,18 +6,18 @@ import pytest
 
 from detector.model.embedding import Embedder, Idf
 from trainer.labelling.retrieval import ExactIndex, MilvusIndex, Retrieval, RetrievalVectors
-from trainer.testing import TEXTS, runs_of
+from trainer.testing import TEXTS, corpus, runs_of
 
-WINDOWS = [runs_of(events) for events in (["recv", "check"], ["recv", "check", "pack"], ["gone"], ["ship", "close"])]
+EVENTS = (["recv", "check"], ["recv", "check", "pack"], ["gone"], ["ship", "close"])
+WINDOWS = [runs_of(events) for events in EVENTS]
 GROUPS = ["a", "b", "c", "d"]
 
 
 @pytest.fixture
 def vectors() -> RetrievalVectors:
     """Retrieval vectors of four windows."""
-    return RetrievalVectors(
-        Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), TEXTS, WINDOWS, [9.0, 3.0, 1.0, 1.0]
-    )
+    windows = [events for events, count in zip(EVENTS, (9, 3, 1, 1), strict=True) for _ in range(count)]
+    return RetrievalVectors(Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), corpus(windows))
 
 
 def _filled(vectors: RetrievalVectors, uri: str | None) -> Retrieval:

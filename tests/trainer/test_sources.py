@@ -64,7 +64,7 @@ def test_labels_beside_the_log_stand_in_for_those_inside(tmp_path: Path) -> None
     )
     assert [line.label for line in source.lines()] == [None]
     assert isinstance(source.labels, KeyLabels)
-    assert source.labels.listed == 1
+    assert source.labels.anomalous == {"k"}
 
 
 def test_a_label_that_is_none_is_an_error_with_its_line(tmp_path: Path) -> None:

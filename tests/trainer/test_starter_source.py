@@ -5,36 +5,36 @@ import pytest
 from detector.input.line_reader import LineReader
 from loggen.engine import rng_of
 from trainer.data.lines import SourceLine
-from trainer.data.starter import SYSTEMS, starter_lines, starter_source
+from trainer.data.starter import SPEC, SYSTEMS, starter_lines, starter_source
 
 
 @pytest.fixture(scope="module")
 def lines() -> list[SourceLine]:
     """The starter source of seed 1."""
-    return list(starter_source(1)[0])
+    return list(starter_source(1))
 
 
 def test_a_seed_gives_the_same_bytes_and_another_seed_gives_others(lines: list[SourceLine]) -> None:
     """The starter source is a function of its seed."""
-    assert lines == list(starter_source(1)[0])
-    assert [line.value for line in lines] != [line.value for line in starter_source(2)[0]]
+    assert lines == list(starter_source(1))
+    assert [line.value for line in lines] != [line.value for line in starter_source(2)]
 
 
 def test_lines_are_labelled_source_lines_in_order(lines: list[SourceLine]) -> None:
     """Each line is a source line with a label, offsets count up and times do not go back."""
     assert all(isinstance(line, SourceLine) and isinstance(line.label, bool) for line in lines)
     assert [line.offset for line in lines] == list(range(len(lines)))
-    times = [line.record_time_ms for line in lines]
+    times = [line.timestamp for line in lines]
     assert times == sorted(times)
 
 
 def test_the_spec_reads_time_key_and_message_of_every_line(lines: list[SourceLine]) -> None:
     """What the simulator wrote, the line reader takes apart again."""
-    reader = LineReader(starter_source(1)[1])
+    reader = LineReader(SPEC)
     keyed = 0
     for line in lines:
         [read] = reader.lines(line.value, 0)
-        assert read.event_time_ms == line.record_time_ms
+        assert read.event_time_ms == line.timestamp
         assert (line.value or b"").decode().endswith(read.text)
         assert len(read.keys) <= 1
         keyed += len(read.keys)
@@ -43,7 +43,7 @@ def test_the_spec_reads_time_key_and_message_of_every_line(lines: list[SourceLin
 
 def test_a_session_is_labelled_as_a_whole(lines: list[SourceLine]) -> None:
     """No key has both labels, and a tenth to a seventh of the sessions fail."""
-    reader = LineReader(starter_source(1)[1])
+    reader = LineReader(SPEC)
     labels: dict[str, set[bool | None]] = {}
     for line in lines:
         for key in reader.lines(line.value, 0)[0].keys:

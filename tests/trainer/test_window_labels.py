@@ -40,7 +40,7 @@ def read(tmp_path: Path, text: str) -> KeyLabels | IncidentLabels:
 def test_loghub_labels_name_keys(tmp_path: Path) -> None:
     """`BlockId,Label` with the words Normal and Anomaly; keys that are not listed are normal."""
     labels = read(tmp_path, "BlockId,Label\nblk_1,Normal\nblk_-2,Anomaly\n\n")
-    assert labels == KeyLabels(frozenset({"blk_-2"}), listed=2)
+    assert labels == KeyLabels(frozenset({"blk_-2"}))
     assert labels.label(window("blk_-2")) is True
     assert labels.label(window("blk_1")) is False
     assert labels.label(window("blk_3")) is False

@@ -13,19 +13,17 @@ import structlog
 
 from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
-from detector.partition_reader import PartitionReader, ReadLine, SystemReader
+from detector.partition_reader import PartitionReader, SystemReader
 from detector.system import SystemSpec
 from detector.windowing.cutter import Window, wall_clock_ms
-from trainer.data.lines import SourceLine
+from trainer.data.lines import Line, SourceLine
 from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target
-from trainer.data.template_sample import SAMPLE_LINES, AnyLine, learn_templates
+from trainer.data.template_sample import SAMPLE_LINES, learn_templates
 from trainer.data.unread_times import Role, keep_head, warn_of_unread_times
 from trainer.data.window_labels import WindowLabels
 from trainer.errors import SourceError
 from trainer.progress import Progress
-
-__all__ = ["EXAMPLE_WINDOWS", "build_corpus", "check_labels", "learn_templates", "read_corpus"]
 
 EXAMPLE_WINDOWS = 64
 _STEP_LINES = 5_000
@@ -55,7 +53,7 @@ def read_corpus(
     is_source = isinstance(stream, Source)
     role: Role = "source" if is_source else "target"
     progress.stage(f"{role}: templates", stream.size)
-    head: list[AnyLine] = []
+    head: list[Line] = []
     lines = _counted(keep_head(stream.lines(), head), progress)
     templates = learn_templates(lines, stream.spec, sample_lines, seed, learned)
     warn_of_unread_times(head, stream.spec, role)
@@ -68,7 +66,7 @@ def read_corpus(
 
 
 def build_corpus(
-    lines: Iterable[AnyLine],
+    lines: Iterable[Line],
     spec: SystemSpec,
     matcher: TemplateMatcher,
     labels: WindowLabels | None = None,
@@ -119,11 +117,9 @@ def check_labels(corpus: Corpus) -> None:
 class _Partition:
     """The state of reading a partition."""
 
-    topic: str
-    number: int
     reader: PartitionReader
     first_offset: int
-    last_offset: int
+    last_offset: int = 0
     time_ms: int = 0
     anomalous_offsets: set[int] = field(default_factory=set)
 
@@ -153,10 +149,13 @@ class _Builder:
         self._unreadable: Counter[str] = Counter()
         self._lines = self._keyless = self._late = 0
 
-    def add(self, topic: str, number: int, lines: Sequence[AnyLine]) -> None:
+    def add(self, topic: str, number: int, lines: Sequence[Line]) -> None:
         """Take the next lines of a partition."""
         self._lines += len(lines)
-        partition = self._partitions.get((topic, number)) or self._begin(topic, number, lines[0].offset)
+        if (topic, number) not in self._partitions:
+            reader = PartitionReader(self._reader, topic, number)
+            self._partitions[topic, number] = _Partition(reader, lines[0].offset)
+        partition = self._partitions[topic, number]
         partition.last_offset = lines[-1].offset
         batch = partition.reader.read(lines)
         unreadable = {offset for offset, _ in batch.unreadable}
@@ -167,17 +166,13 @@ class _Builder:
                 if line.label:
                     partition.anomalous_offsets.add(line.offset)
         for read in batch.lines:
-            self._note(read)
-        if batch.lines:
-            partition.time_ms = batch.lines[-1].time_ms
+            partition.time_ms = read.time_ms
+            if read.keys:
+                self._texts.setdefault(read.event.id, read.event.text)
+            else:
+                self._keyless += 1
         self._late += len(batch.late)
         self._take(partition, batch.closed)
-
-    def _note(self, line: ReadLine) -> None:
-        if line.keys:
-            self._texts.setdefault(line.event.id, line.event.text)
-        else:
-            self._keyless += 1
 
     def finish(self) -> Corpus:
         """Close the open windows; returns the corpus."""
@@ -192,11 +187,21 @@ class _Builder:
         return Corpus(
             system=self._spec.name,
             texts=self._texts,
-            signatures=self._signatures(),
+            signatures=tuple(
+                Signature(
+                    id=signature_id(runs),
+                    runs=runs,
+                    windows=row.windows,
+                    example_window_ids=tuple(row.examples),
+                    label=row.anomalous / row.windows if self._labelled else None,
+                )
+                for runs, row in self._rows.items()
+            ),
             lines=self._lines,
             unreadable_lines=unreadable,
             offset_ranges={
-                f"{one.topic}/{one.number}": (one.first_offset, one.last_offset) for one in self._partitions.values()
+                f"{topic}/{number}": (partition.first_offset, partition.last_offset)
+                for (topic, number), partition in self._partitions.items()
             },
             keyless_lines=self._keyless,
             late_lines=self._late,
@@ -223,38 +228,19 @@ class _Builder:
             "partition"
         )
 
-    def _begin(self, topic: str, number: int, offset: int) -> _Partition:
-        reader = PartitionReader(self._reader, topic, number)
-        self._partitions[topic, number] = _Partition(topic, number, reader, offset, offset)
-        return self._partitions[topic, number]
-
     def _take(self, partition: _Partition, closed: Iterable[Window]) -> None:
         for window in closed:
             row = self._rows.setdefault(run_lengths(window.event_ids), _Row())
             row.windows += 1
-            row.anomalous += self._is_anomalous(window, partition)
+            if self._labels is not None:
+                row.anomalous += self._labels.label(window)
+            else:
+                row.anomalous += not partition.anomalous_offsets.isdisjoint(window.offsets)
             if len(row.examples) < EXAMPLE_WINDOWS:
                 row.examples.append(window.id)
 
-    def _is_anomalous(self, window: Window, partition: _Partition) -> bool:
-        if self._labels is not None:
-            return bool(self._labels.label(window))
-        return not partition.anomalous_offsets.isdisjoint(window.offsets)
 
-    def _signatures(self) -> tuple[Signature, ...]:
-        return tuple(
-            Signature(
-                id=signature_id(runs),
-                runs=runs,
-                windows=row.windows,
-                example_window_ids=tuple(row.examples),
-                label=row.anomalous / row.windows if self._labelled else None,
-            )
-            for runs, row in self._rows.items()
-        )
-
-
-def _counted(lines: Iterable[AnyLine], progress: Progress) -> Iterator[AnyLine]:
+def _counted(lines: Iterable[Line], progress: Progress) -> Iterator[Line]:
     number = 0
     for number, line in enumerate(lines, start=1):
         if number % _STEP_LINES == 0:

@@ -20,7 +20,6 @@ ANOMALOUS_WORDS = frozenset({"1", "true", "yes", "anomalous", "anomaly", "abnorm
 _BGL_LABEL = re.compile(rb"\s*+(?:(-)\s++|(\S++)\s++(?=\d{9,11} \d{4}\.\d\d\.\d\d(?:\s|$)))")
 _BGL_LABEL_TEXT = re.compile(_BGL_LABEL.pattern.decode())
 _MARKS = (*(f'"{name}"'.encode() for name in LABEL_FIELDS), b"\\u")
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def label_reader(spec: SystemSpec) -> Callable[[bytes | None], bool | None]:
@@ -31,7 +30,8 @@ def label_reader(spec: SystemSpec) -> Callable[[bytes | None], bool | None]:
             return None
         if _is_json(spec, value):
             return _json_label(value)
-        return _bgl_label(value) if spec.layout == "loghub-bgl" else None
+        found = _BGL_LABEL.match(value) if spec.layout == "loghub-bgl" else None
+        return None if found is None else found[1] is None
 
     return read
 
@@ -77,19 +77,18 @@ def _is_json(spec: SystemSpec, value: bytes) -> bool:
     return spec.format == "json" or (spec.format == "auto" and value.lstrip().startswith(b"{"))
 
 
-def _bgl_label(value: bytes) -> bool | None:
-    found = _BGL_LABEL.match(value)
-    return None if found is None else found[1] is None
+def _record(value: bytes) -> dict[str, Any] | None:
+    """The fields of a JSON line; None where it is no such line, which the line reader reports."""
+    try:
+        record = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _json_label(value: bytes) -> bool | None:
-    if not any(mark in value for mark in _MARKS):
-        return None
-    try:
-        record = msgspec.json.decode(value)
-    except _NOT_JSON:
-        return None  # the line reader reports it
-    if not isinstance(record, dict):
+    record = _record(value) if any(mark in value for mark in _MARKS) else None
+    if record is None:
         return None
     labels = [label_of(record[name]) for name in LABEL_FIELDS if name in record]
     known = [label for label in labels if label is not None]
@@ -99,11 +98,8 @@ def _json_label(value: bytes) -> bool | None:
 def _without_fields(value: bytes, labelled_messages: tuple[str, ...]) -> bytes:
     if not labelled_messages and not any(mark in value for mark in _MARKS):
         return value
-    try:
-        record = msgspec.json.decode(value)
-    except _NOT_JSON:
-        return value  # the line reader reports it
-    if not isinstance(record, dict):
+    record = _record(value)
+    if record is None:
         return value
     kept = {name: held for name, held in record.items() if name not in LABEL_FIELDS}
     for name in labelled_messages:

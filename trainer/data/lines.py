@@ -7,44 +7,29 @@ UNKNOWN_TIME_MS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class TargetLine:
-    """A line of the target, exactly as the agent will see it.
+class Line:
+    """A record of a topic or a line of a file.
 
     Attributes:
-        value: bytes of the record without labels; None for a tombstone.
-        record_time_ms: time stamp of the record, or `UNKNOWN_TIME_MS`.
+        value: its bytes; None for a tombstone.
+        timestamp: time stamp of the record in milliseconds, or `UNKNOWN_TIME_MS`.
         topic, partition, offset: its place; for a file the file's name, 0 and the number of the line from 0.
     """
 
     value: bytes | None
-    record_time_ms: int
+    timestamp: int
     topic: str
     partition: int
     offset: int
-
-    @property
-    def timestamp(self) -> int | None:
-        """Time stamp of the record; None where it is unknown."""
-        return None if self.record_time_ms == UNKNOWN_TIME_MS else self.record_time_ms
 
 
 @dataclass(frozen=True, slots=True)
-class SourceLine:
-    """A line of the labelled source.
+class TargetLine(Line):
+    """A line of the target without labels, exactly as the agent will see it."""
 
-    Attributes:
-        value, record_time_ms, topic, partition, offset: as of a target's line.
-        label: whether the line is anomalous; None where the line has no label.
-    """
 
-    value: bytes | None
-    record_time_ms: int
-    topic: str
-    partition: int
-    offset: int
+@dataclass(frozen=True, slots=True)
+class SourceLine(Line):
+    """A line of the labelled source; `label` is None where it has none."""
+
     label: bool | None = None
-
-    @property
-    def timestamp(self) -> int | None:
-        """Time stamp of the record; None where it is unknown."""
-        return None if self.record_time_ms == UNKNOWN_TIME_MS else self.record_time_ms

@@ -14,20 +14,11 @@ import structlog
 from broker.errors import TopicError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
 from broker.topic_reader import TopicReader
+from trainer.data.lines import Line
 from trainer.errors import SourceError
 from trainer.replay_range import Bound
 
 STALL_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedRecord:
-    """A record of a raw topic; `value` is None for a tombstone, `timestamp_ms` -1 where there is no time stamp."""
-
-    value: bytes | None
-    timestamp_ms: int
-    partition: int
-    offset: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,7 @@ class Replay:
         self._stall_seconds = stall_seconds
         self.ranges: tuple[PartitionRange, ...] = self._resolve(begin, end)
 
-    def __iter__(self) -> Iterator[ReplayedRecord]:
+    def __iter__(self) -> Iterator[Line]:
         """Every record of the range, one partition after another in order of offsets.
 
         Raises:
@@ -82,9 +73,8 @@ class Replay:
                 if place.begin < place.end:
                     reader.start({place.partition: place.begin})
                     for message in reader.read_to({place.partition: place.end}, self._stall_seconds):
-                        yield ReplayedRecord(
-                            message.value(), message.timestamp()[1], place.partition, message.offset() or 0
-                        )
+                        offset = message.offset() or 0
+                        yield Line(message.value(), message.timestamp()[1], self._topic, place.partition, offset)
 
     @property
     def offsets(self) -> int:
@@ -115,9 +105,10 @@ class Replay:
                     wanted=begins[partition],
                     first=low,
                 )
+        begins = {partition: max(low, begins[partition]) for partition, low in lows.items()}
         return tuple(
-            _range(partition, max(lows[partition], begins[partition]), min(highs[partition], ends[partition]))
-            for partition in marks
+            PartitionRange(partition, begin, max(begin, min(highs[partition], ends[partition])))
+            for partition, begin in begins.items()
         )
 
 
@@ -133,7 +124,3 @@ def _offsets_of(
         return default | {partition: offset for partition, offset in bound.offsets.items() if partition in default}
     # Where no record is that new, the bound is the end.
     return highs | reader.offsets_at(bound.time_ms, default)
-
-
-def _range(partition: int, begin: int, end: int) -> PartitionRange:
-    return PartitionRange(partition, begin, max(begin, end))

@@ -12,6 +12,14 @@ def signature_id(runs: Runs) -> str:
     return hashlib.sha256(";".join(f"{event_id}*{run}" for event_id, run in runs).encode()).hexdigest()[:16]
 
 
+def counts_of(runs: Runs) -> dict[str, int]:
+    """Number of lines of each event."""
+    counts: dict[str, int] = {}
+    for event_id, run in runs:
+        counts[event_id] = counts.get(event_id, 0) + run
+    return counts
+
+
 @dataclass(frozen=True)
 class Signature:
     """A distinct run-length sequence of a corpus.
@@ -32,10 +40,7 @@ class Signature:
 
     def counts(self) -> dict[str, int]:
         """Number of lines of each event."""
-        counts: dict[str, int] = {}
-        for event_id, run in self.runs:
-            counts[event_id] = counts.get(event_id, 0) + run
-        return counts
+        return counts_of(self.runs)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,14 @@ class Corpus:
     def windows(self) -> int:
         """Number of windows, duplicates counted."""
         return sum(signature.windows for signature in self.signatures)
+
+    def windows_of_events(self) -> dict[str, int]:
+        """Number of windows that hold each event."""
+        held: dict[str, int] = {}
+        for signature in self.signatures:
+            for event in signature.counts():
+                held[event] = held.get(event, 0) + signature.windows
+        return held
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Both can be read any number of times and give the same lines each time. Labels i
 that no later code can see one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,12 @@ from broker.settings import KafkaSettings
 from detector.system import SystemSpec
 from trainer.data.files import read_lines
 from trainer.data.line_labels import label_reader, label_remover
-from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine
+from trainer.data.lines import UNKNOWN_TIME_MS, Line, SourceLine, TargetLine
 from trainer.data.replay import Replay
 from trainer.data.window_labels import WindowLabels, read_window_labels
 from trainer.errors import SourceError
 from trainer.replay_range import parse_bound
 from trainer.settings import STARTER, SourceSettings, TargetSettings, TrainerSettings
-
-Raw = tuple[bytes | None, int, str, int, int]
-"""Value, record time, topic, partition, offset."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +56,21 @@ def open_source(settings: TrainerSettings) -> Source:
     """
     source = settings.source
     if source.path == STARTER:
-        return _starter(settings.seed)
+        from trainer.data import starter
+
+        return Source(starter.SPEC, lambda: starter.starter_source(settings.seed))
     assert source.spec is not None
     labels = None if source.labels is None else read_window_labels(source.labels)
     read, size = _open(source, source.spec, settings.kafka)
     read_label = label_reader(source.spec)
 
     def lines() -> Iterator[SourceLine]:
-        for value, time_ms, topic, partition, offset in read():
+        for line in read():
             try:
-                label = None if labels is not None else read_label(value)
+                label = None if labels is not None else read_label(line.value)
             except SourceError as error:
-                raise SourceError(f"{source.path}, line {offset}: {error}") from None
-            yield SourceLine(value, time_ms, topic, partition, offset, label)
+                raise SourceError(f"{source.path}, line {line.offset}: {error}") from None
+            yield SourceLine(line.value, line.timestamp, line.topic, line.partition, line.offset, label)
 
     return Source(source.spec, lines, labels, size)
 
@@ -88,22 +87,15 @@ def open_target(settings: TrainerSettings) -> Target:
     remove_label = label_remover(target.spec)
 
     def lines() -> Iterator[TargetLine]:
-        for value, time_ms, topic, partition, offset in read():
-            yield TargetLine(remove_label(value), time_ms, topic, partition, offset)
+        for line in read():
+            yield TargetLine(remove_label(line.value), line.timestamp, line.topic, line.partition, line.offset)
 
     return Target(target.spec, lines, size)
 
 
-def _starter(seed: int) -> Source:
-    from trainer.data.starter import starter_source
-
-    _, spec = starter_source(seed)
-    return Source(spec, lambda: iter(starter_source(seed)[0]))
-
-
 def _open(
     place: SourceSettings | TargetSettings, spec: SystemSpec, kafka: KafkaSettings
-) -> tuple[Callable[[], Iterator[Raw]], int | None]:
+) -> tuple[Callable[[], Iterable[Line]], int | None]:
     if place.topic is None:
         path = Path(place.path)
         if not path.is_file():
@@ -115,14 +107,9 @@ def _open(
     begin = None if place.begin is None else parse_bound(place.begin)
     end = None if place.end is None else parse_bound(place.end)
     replay = Replay(kafka, place.topic, begin, end)
-    return lambda: _topic_lines(replay, place.topic or ""), replay.offsets
+    return lambda: replay, replay.offsets
 
 
-def _file_lines(path: Path, spec: SystemSpec) -> Iterator[Raw]:
-    for number, line in enumerate(read_lines(path, spec.max_record_bytes)):
-        yield line, UNKNOWN_TIME_MS, path.name, 0, number
-
-
-def _topic_lines(replay: Replay, topic: str) -> Iterator[Raw]:
-    for record in replay:
-        yield record.value, record.timestamp_ms, topic, record.partition, record.offset
+def _file_lines(path: Path, spec: SystemSpec) -> Iterator[Line]:
+    for number, value in enumerate(read_lines(path, spec.max_record_bytes)):
+        yield Line(value, UNKNOWN_TIME_MS, path.name, 0, number)

@@ -1,4 +1,4 @@
-"""`starter_source`: labelled lines of all starter systems in one stream, and their system's settings."""
+"""Labelled lines of all starter systems in one stream, and their system's settings."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -28,9 +28,10 @@ SYSTEMS: tuple[Callable[[Random, Layout], Service], ...] = (storage, orders, sch
 _START_MS = int(datetime(2025, 2, 3, 8, tzinfo=UTC).timestamp() * 1000)
 
 
-def starter_source(seed: int) -> tuple[Iterator[SourceLine], SystemSpec]:
-    """Labelled lines in order of time, and their system; a seed gives the same bytes each time."""
-    return _source_lines(seed), SPEC
+def starter_source(seed: int) -> Iterator[SourceLine]:
+    """Labelled lines in order of time; a seed gives the same bytes each time."""
+    for offset, line in enumerate(starter_lines(seed)):
+        yield SourceLine(line.text.encode(), line.time_ms, "starter", 0, offset, bool(line.failure))
 
 
 def starter_lines(seed: int) -> list[SimulatedLine]:
@@ -51,15 +52,3 @@ def layout(stamp: Stamp) -> str:
     clock = f"{time:%Y-%m-%dT%H:%M:%S}.{stamp.time_ms % 1000:03d}Z"
     key = f"[{stamp.key}] " if stamp.key else ""
     return f"{clock} {stamp.host} {key}{stamp.level.upper()} {stamp.component}: {stamp.text}"
-
-
-def _source_lines(seed: int) -> Iterator[SourceLine]:
-    for offset, line in enumerate(starter_lines(seed)):
-        yield SourceLine(
-            value=line.text.encode(),
-            record_time_ms=line.time_ms,
-            topic="starter",
-            partition=0,
-            offset=offset,
-            label=bool(line.failure),
-        )

@@ -8,16 +8,14 @@ from detector.parsing.drain import IncrementalDrain
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import SystemReader
 from detector.system import SystemSpec
-from trainer.data.lines import SourceLine, TargetLine
+from trainer.data.lines import Line
 
 SAMPLE_LINES = 250_000
 _DRAWN_SHARE = 5  # a fifth of the sample is drawn from what comes after the beginning, and held in memory meanwhile
 
-AnyLine = SourceLine | TargetLine
-
 
 def learn_templates(
-    lines: Iterable[AnyLine],
+    lines: Iterable[Line],
     spec: SystemSpec,
     sample_lines: int = SAMPLE_LINES,
     seed: int = 0,
@@ -49,11 +47,11 @@ def learn_templates(
     return drain.templates()
 
 
-def sample(lines: Iterable[AnyLine], size: int, rng: random.Random) -> Iterator[AnyLine]:
+def sample(lines: Iterable[Line], size: int, rng: random.Random) -> Iterator[Line]:
     """Four fifths of the sample from the beginning, a fifth drawn evenly from all lines that follow; in their order."""
     room = size // _DRAWN_SHARE
     first = size - room
-    drawn: list[tuple[int, AnyLine]] = []
+    drawn: list[tuple[int, Line]] = []
     for number, line in enumerate(lines):
         if number < first:
             yield line

@@ -7,8 +7,7 @@ from typing import Literal
 import structlog
 
 from detector.system import SystemSpec
-from trainer.data.lines import UNKNOWN_TIME_MS
-from trainer.data.template_sample import AnyLine
+from trainer.data.lines import UNKNOWN_TIME_MS, Line
 
 Role = Literal["source", "target"]
 
@@ -29,7 +28,7 @@ _DATED = (
 )
 
 
-def keep_head(lines: Iterable[AnyLine], head: list[AnyLine]) -> Iterator[AnyLine]:
+def keep_head(lines: Iterable[Line], head: list[Line]) -> Iterator[Line]:
     """Pass lines on, and append the first thousand to `head`."""
     for line in lines:
         if len(head) < _HEAD_LINES:
@@ -37,7 +36,7 @@ def keep_head(lines: Iterable[AnyLine], head: list[AnyLine]) -> Iterator[AnyLine
         yield line
 
 
-def warn_of_unread_times(head: list[AnyLine], spec: SystemSpec, role: Role) -> None:
+def warn_of_unread_times(head: list[Line], spec: SystemSpec, role: Role) -> None:
     """Warn of lines of text that begin with a time which the plain layout does not read: windows need event times."""
     if spec.layout != "plain" or spec.format == "json":
         return
@@ -50,6 +49,6 @@ def warn_of_unread_times(head: list[AnyLine], spec: SystemSpec, role: Role) -> N
             "times in lines are not read",
             system=spec.name,
             lines=f"{dated} of the first {len(head)} begin with a time",
-            event_time="the order in the file alone" if head[0].record_time_ms == UNKNOWN_TIME_MS else "the records'",
+            event_time="the order in the file alone" if head[0].timestamp == UNKNOWN_TIME_MS else "the records'",
             options=f"{prefix}line-pattern '{pattern}' {prefix}time-format '{time_format}' (layout custom)",
         )

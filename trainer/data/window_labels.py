@@ -3,10 +3,10 @@
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 from detector.windowing.cutter import Window
 from trainer.data.files import open_binary
@@ -21,14 +21,7 @@ _HOST_COLUMNS = ("key", "host", "node")
 _CONVENTIONS = "BlockId,Label (a label per key) or start,end[,key] (times of incidents)"
 
 Interval = tuple[int, int]
-
-
-class WindowLabels(Protocol):
-    """Labels of windows."""
-
-    def label(self, window: Window) -> bool | None:
-        """Whether the window is anomalous; None where it has no label."""
-        ...
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -36,9 +29,8 @@ class KeyLabels:
     """A label per window key (Loghub's `anomaly_label.csv`); a key that is not listed is normal."""
 
     anomalous: frozenset[str]
-    listed: int
 
-    def label(self, window: Window) -> bool | None:
+    def label(self, window: Window) -> bool:
         """Whether the window's key is listed as anomalous."""
         return window.key in self.anomalous
 
@@ -54,15 +46,16 @@ class IncidentLabels:
     everywhere: tuple[Interval, ...]
     by_key: Mapping[str, tuple[Interval, ...]]
 
-    def label(self, window: Window) -> bool | None:
+    def label(self, window: Window) -> bool:
         """Whether a line of the window falls into an incident of its key or of all keys."""
-        for intervals in (self.everywhere, self.by_key.get(window.key, ())):
-            if intervals and any(_inside(intervals, time_ms) for time_ms in window.times_ms):
-                return True
-        return False
+        of_key = self.by_key.get(window.key, ())
+        return any(_inside(self.everywhere, time) or _inside(of_key, time) for time in window.times_ms)
 
 
-def read_window_labels(path: Path) -> KeyLabels | IncidentLabels:
+WindowLabels = KeyLabels | IncidentLabels
+
+
+def read_window_labels(path: Path) -> WindowLabels:
     """Labels from a CSV file; the header decides which of the two kinds it is.
 
     Raises:
@@ -72,42 +65,29 @@ def read_window_labels(path: Path) -> KeyLabels | IncidentLabels:
     header = [name.strip().lower() for name in next(rows, [])]
     start, end = _column(header, _START_COLUMNS), _column(header, _END_COLUMNS)
     if start is not None and end is not None:
-        return _incidents(path, rows, start, end, _column(header, _HOST_COLUMNS))
+        incidents: dict[str, list[Interval]] = {}
+        for name, interval in _parsed(
+            path, rows, lambda row: _incident(row, start, end, _column(header, _HOST_COLUMNS))
+        ):
+            incidents.setdefault(name, []).append(interval)
+        merged = {name: _merged(intervals) for name, intervals in incidents.items()}
+        return IncidentLabels(merged.pop("", ()), merged)
     key, label = _column(header, _KEY_COLUMNS), _column(header, _LABEL_COLUMNS)
     if key is not None and label is not None:
-        return _keys(path, rows, key, label)
+        keys = _parsed(path, rows, lambda row: row[key].strip() if label_of(row[label]) else None)
+        return KeyLabels(frozenset(name for name in keys if name is not None))
     raise SourceError(f"{path} must have the columns {_CONVENTIONS}, got {','.join(header)[:200]!r}")
 
 
-def _keys(path: Path, rows: Iterator[list[str]], key: int, label: int) -> KeyLabels:
-    listed = 0
-    anomalous = set()
+def _parsed(path: Path, rows: Iterator[list[str]], parse: Callable[[list[str]], Parsed]) -> Iterator[Parsed]:
+    """What each row holds; an error names its line."""
     for number, row in enumerate(rows, start=2):
-        if not row:
-            continue
         try:
-            is_anomalous = label_of(row[label])
-        except (IndexError, SourceError) as error:
-            raise SourceError(f"{path}, line {number}: {_reason(error)}") from None
-        listed += 1
-        if is_anomalous:
-            anomalous.add(row[key].strip())
-    return KeyLabels(frozenset(anomalous), listed)
-
-
-def _incidents(path: Path, rows: Iterator[list[str]], start: int, end: int, key: int | None) -> IncidentLabels:
-    found: dict[str, list[Interval]] = {}
-    for number, row in enumerate(rows, start=2):
-        if not row:
-            continue
-        try:
-            interval = _interval(row[start], row[end])
-            name = row[key].strip() if key is not None and key < len(row) else ""
-        except (IndexError, ValueError) as error:
-            raise SourceError(f"{path}, line {number}: {_reason(error)}") from None
-        found.setdefault(name, []).append(interval)
-    merged = {name: _merged(intervals) for name, intervals in found.items()}
-    return IncidentLabels(merged.pop("", ()), merged)
+            if row:
+                yield parse(row)
+        except (IndexError, ValueError, SourceError) as error:
+            reason = "a field is missing" if isinstance(error, IndexError) else error
+            raise SourceError(f"{path}, line {number}: {reason}") from None
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
@@ -122,11 +102,11 @@ def _column(header: Sequence[str], names: Iterable[str]) -> int | None:
     return next((header.index(name) for name in names if name in header), None)
 
 
-def _interval(start: str, end: str) -> Interval:
-    interval = (_time_ms(start), _time_ms(end))
+def _incident(row: list[str], start: int, end: int, key: int | None) -> tuple[str, Interval]:
+    interval = (_time_ms(row[start]), _time_ms(row[end]))
     if interval[0] > interval[1]:
-        raise ValueError(f"start must not be after end, got {start} and {end}")
-    return interval
+        raise ValueError(f"start must not be after end, got {row[start]} and {row[end]}")
+    return row[key].strip() if key is not None and key < len(row) else "", interval
 
 
 def _time_ms(text: str) -> int:
@@ -152,7 +132,3 @@ def _merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
 def _inside(intervals: tuple[Interval, ...], time_ms: int) -> bool:
     index = bisect_right(intervals, time_ms, key=lambda interval: interval[0]) - 1
     return index >= 0 and time_ms <= intervals[index][1]
-
-
-def _reason(error: Exception) -> str:
-    return "a field is missing" if isinstance(error, IndexError) else str(error)

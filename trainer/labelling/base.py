@@ -70,10 +70,7 @@ class SystemProfile:
     @classmethod
     def of(cls, corpus: Corpus) -> "SystemProfile":
         """The profile of a corpus, with its most frequent events."""
-        held: dict[str, int] = {}
-        for signature in corpus.signatures:
-            for event in signature.counts():
-                held[event] = held.get(event, 0) + signature.windows
+        held = corpus.windows_of_events()
         total = max(1, corpus.windows)
         frequent = sorted(held, key=lambda event: (-held[event], event))[:_PROFILE_EVENTS]
         return cls(
@@ -91,9 +88,8 @@ class Answer:
         confidence: 0 to 1, how sure the labeller is of `label`.
         evidence: event ids of the window that support the label.
         reason: one short sentence.
-        labeller: name of the labeller.
-        prompt_hash: hash of the question without neighbors, so that the same question is never paid for twice; empty
-            where the question was never sent.
+        labeller: its name.
+        prompt_hash: see `Labeller.prompt_hash`; empty where the question was never sent.
         tokens: cost of the answer.
     """
 
@@ -118,11 +114,9 @@ class Labeller(Protocol):
 
     def label(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer per question, in the same order."""
-        ...
 
     def prompt_hash(self, question: Question) -> str:
-        """Hash of everything that the answer depends on, without neighbors, which change as answers arrive."""
-        ...
+        """Hash of all that the answer depends on, without neighbors, so that no question is paid for twice."""
 
 
 MakeLabeller = Callable[[int], Labeller]
@@ -164,4 +158,3 @@ class AnswersQuestions(Protocol):
         Raises:
             LabellerError: a labeller was refused for good; the answers that came before it were yielded.
         """
-        ...

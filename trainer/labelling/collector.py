@@ -1,6 +1,6 @@
 """Collects answers for label groups: from the ledger where it has them, from the labellers where not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from detector.model.runs import Runs
@@ -49,9 +49,9 @@ class AnswerCollector:
 
     def ask(self, groups: Sequence[LabelGroup], round_number: int, progress: Progress) -> list[Answer]:
         """Answers of `groups`, in their order; groups with the same prompt share one answer."""
-        windows = [self.representative(group) for group in groups]
-        near = self._retrieval.neighbors([group.id for group in groups], windows)
-        questions = [self._question(group, matches) for group, matches in zip(groups, near, strict=True)]
+        ids, windows = [group.id for group in groups], [self.representative(group) for group in groups]
+        near = dict(zip(ids, self._retrieval.neighbors(ids, windows), strict=True))
+        questions = [self._question(group, near[group.id]) for group in groups]
         key_of = {question.group: self._labeller.prompt_hash(question) for question in questions}
         found: dict[str, Answer] = {}
         open_questions: dict[str, Question] = {}
@@ -64,23 +64,20 @@ class AnswerCollector:
                 open_questions.setdefault(key, question)
         self.remembered += len(questions) - len(open_questions)
         progress.advance(len(questions) - len(open_questions))
-        neighbors: Mapping[str, tuple[str, ...]] = {
-            group.id: tuple(match.group for match in matches) for group, matches in zip(groups, near, strict=True)
-        }
         for raw in self._labellers.label(list(open_questions.values())) if open_questions else ():
             # Rounded like the ledger, so that a resumed run learns from exactly the same numbers.
             batch = [replace(answer, confidence=round(answer.confidence, 6)) for answer in raw]
             # A question that was never sent has no hash and is asked again by the next run.
             sent = [answer for answer in batch if answer.prompt_hash]
-            self._ledger.append(Entry(answer, round_number, neighbors[answer.group]) for answer in sent)
+            self._ledger.append(
+                Entry(answer, round_number, tuple(match.group for match in near[answer.group])) for answer in sent
+            )
             self.asked += len(batch)
             found.update((key_of[answer.group], answer) for answer in batch)
             progress.advance(len(batch))
         # The ledger holds prompts, not groups: a group's id changes with the view that the budget allows.
-        answers = [
-            replace(found[key], group=group.id) if (key := key_of[group.id]) in found else self._no_answer(group.id)
-            for group in groups
-        ]
+        missing = Answer("", "abstain", 0.0, reason="no answer came", labeller=self.labeller)
+        answers = [replace(found.get(key_of[group], missing), group=group) for group in ids]
         self.answers.update((answer.group, answer) for answer in answers)
         known = [group for group, answer in zip(groups, answers, strict=True) if answer.label != "abstain"]
         self._retrieval.add([group.id for group in known], [self.representative(group) for group in known])
@@ -109,6 +106,3 @@ class AnswerCollector:
         answer = self.answers[match.group]
         runs = self.representative(self._group[match.group])
         return Neighbor(runs, answer.label, answer.confidence, round(match.similarity, 3))
-
-    def _no_answer(self, group: str) -> Answer:
-        return Answer(group, "abstain", 0.0, reason="no answer came", labeller=self.labeller)

@@ -38,31 +38,20 @@ def label_groups(corpus: Corpus, budget: int) -> list[LabelGroup]:
     """
     if budget < 1:
         raise ValueError(f"budget must be at least 1, got {budget}")
-    for name, view in VIEWS.items():
-        members = _members(corpus, view)
-        if len(members) <= budget or name == "set":
-            return _groups(corpus, name, members)
-    raise AssertionError("the event set ends the search")
-
-
-def _groups(corpus: Corpus, name: str, members: Mapping[Hashable, list[int]]) -> list[LabelGroup]:
-    groups = [_group(corpus, name, value, indices) for value, indices in members.items()]
-    return sorted(groups, key=lambda group: (-group.windows, group.id))
-
-
-def _members(corpus: Corpus, view: View) -> dict[Hashable, list[int]]:
-    members: dict[Hashable, list[int]] = {}
-    for index, signature in enumerate(corpus.signatures):
-        members.setdefault(view(signature), []).append(index)
-    return members
-
-
-def _group(corpus: Corpus, view: str, value: Hashable, indices: list[int]) -> LabelGroup:
     signatures = corpus.signatures
-    ordered = sorted(indices, key=lambda index: (-signatures[index].windows, signatures[index].id))
-    return LabelGroup(
-        id=hashlib.sha256(f"{view}:{value!r}".encode()).hexdigest()[:16],
-        view=view,
-        members=tuple(ordered),
-        windows=sum(signatures[index].windows for index in ordered),
-    )
+    for name, view in VIEWS.items():  # noqa: B007 (the name of the last view is used)
+        members: dict[Hashable, list[int]] = {}
+        for index, signature in enumerate(signatures):
+            members.setdefault(view(signature), []).append(index)
+        if len(members) <= budget:
+            break
+    groups = [
+        LabelGroup(
+            id=hashlib.sha256(f"{name}:{value!r}".encode()).hexdigest()[:16],
+            view=name,
+            members=tuple(sorted(indices, key=lambda index: (-signatures[index].windows, signatures[index].id))),
+            windows=sum(signatures[index].windows for index in indices),
+        )
+        for value, indices in members.items()
+    ]
+    return sorted(groups, key=lambda group: (-group.windows, group.id))

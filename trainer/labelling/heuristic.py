@@ -6,7 +6,7 @@ abstains. Nothing here is specific to a data set.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -83,14 +83,7 @@ def label_of_odds(log_odds: float) -> tuple[Label, float]:
 
 def make_heuristic(inputs: LabellerInputs) -> MakeLabeller:
     """The `build` of its row in the table of labellers."""
-    return SameLabeller(HeuristicLabeller(mine_evidence(inputs.target, inputs.source_prior), inputs.target))
-
-
-def mine_evidence(corpus: Corpus, source_prior: Mapping[str, float]) -> EvidenceModel:
-    """Evidence model of a corpus."""
-    kept = [signature for signature in corpus.signatures if signature.runs]
-    windows, weights = [signature.runs for signature in kept], [float(signature.windows) for signature in kept]
-    return EvidenceModel(windows, weights, corpus.texts, source_prior)
+    return SameLabeller(HeuristicLabeller(EvidenceModel(inputs.target, inputs.source_prior), inputs.target))
 
 
 def corpus_hash(corpus: Corpus) -> str:

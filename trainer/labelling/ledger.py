@@ -1,19 +1,19 @@
 """The label ledger: every answer with its labeller and the hash of its prompt, so that nothing is asked twice.
 
 One JSON line per answer, appended and synced before the answer is used; a line that a crash has cut short is dropped
-when the file is opened again. A revocation is a line, too: nothing is ever rewritten. The cache of LLM answers,
-retrieval and the state of a round are built from this file.
+when the file is opened again. Nothing is ever rewritten: a line `{"revoked": <prompt hash>}` takes answers back. The
+cache of LLM answers, retrieval and the state of a round are built from this file.
 """
 
 import fcntl
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 import structlog
 
 from trainer.errors import TrainerError
@@ -31,6 +31,11 @@ class Entry:
     round: int
     neighbors: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Labeller and question."""
+        return self.answer.labeller, self.answer.prompt_hash
+
 
 class LabelLedger:
     """An append-only file of answers. One process at a time has it open; the lock ends with the process.
@@ -44,7 +49,7 @@ class LabelLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[tuple[str, str], Entry] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
         try:
@@ -60,9 +65,7 @@ class LabelLedger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -70,28 +73,18 @@ class LabelLedger:
 
     def find(self, labeller: str, prompt_hash: str) -> Answer | None:
         """The answer of `labeller` to this question, if there is one that was not revoked."""
-        entry = self._entries.get(_key(labeller, prompt_hash))
+        entry = self._entries.get((labeller, prompt_hash))
         return entry.answer if entry else None
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write answers; they are on disk when this returns."""
-        fresh: dict[str, Entry] = {}
+        fresh: dict[tuple[str, str], Entry] = {}
         for entry in entries:
-            key = _key(entry.answer.labeller, entry.answer.prompt_hash)
-            if key not in self._entries:
-                fresh.setdefault(key, entry)
+            if entry.key not in self._entries:
+                fresh.setdefault(entry.key, entry)
         if fresh:
             self._write([_record(entry) for entry in fresh.values()])
             self._entries.update(fresh)
-
-    def revoke(self, prompt_hashes: Sequence[str], by: str) -> int:
-        """Take answers back, so that they are asked for again; returns how many were found."""
-        chosen = set(prompt_hashes)
-        keys = [key for key, entry in self._entries.items() if entry.answer.prompt_hash in chosen]
-        self._write([{"revoked": self._entries[key].answer.prompt_hash, "by": by} for key in keys])
-        for key in keys:
-            del self._entries[key]
-        return len(keys)
 
     def learned(self, artifact: str, groups: int) -> None:
         """Note that a model has learned from these answers."""
@@ -120,46 +113,25 @@ class LabelLedger:
         try:
             record = json.loads(line)
             if "revoked" in record:
-                for key in [k for k, e in self._entries.items() if e.answer.prompt_hash == record["revoked"]]:
+                for key in [key for key in self._entries if key[1] == record["revoked"]]:
                     del self._entries[key]
             elif "group" in record:
                 entry = _entry(record)
-                self._entries[_key(entry.answer.labeller, entry.answer.prompt_hash)] = entry
+                self._entries[entry.key] = entry
         except (ValueError, KeyError, TypeError) as error:
             structlog.get_logger(__name__).warning("ledger.line_skipped", path=str(self.path), error=str(error)[:200])
 
 
-def _key(labeller: str, prompt_hash: str) -> str:
-    return f"{labeller}\n{prompt_hash}"
-
-
 def _record(entry: Entry) -> dict[str, Any]:
-    answer = entry.answer
-    return {
-        "group": answer.group,
-        "label": answer.label,
-        "confidence": round(answer.confidence, 6),
-        "evidence": list(answer.evidence),
-        "reason": answer.reason,
-        "labeller": answer.labeller,
-        "prompt_hash": answer.prompt_hash,
-        "tokens": answer.tokens,
+    return asdict(entry.answer) | {
+        "confidence": round(entry.answer.confidence, 6),
         "round": entry.round,
-        "neighbours": list(entry.neighbors),
+        "neighbours": entry.neighbors,
     }
 
 
 def _entry(record: dict[str, Any]) -> Entry:
-    if record["label"] not in ("normal", "anomalous", "abstain"):
-        raise ValueError(f"label must be normal, anomalous or abstain, got {record['label']!r}")
-    answer = Answer(
-        group=str(record["group"]),
-        label=record["label"],
-        confidence=float(record["confidence"]),
-        evidence=tuple(record["evidence"]),
-        reason=str(record["reason"]),
-        labeller=str(record["labeller"] if "labeller" in record else record[_LABELLER_BEFORE_0_2]),
-        prompt_hash=str(record["prompt_hash"]),
-        tokens=int(record["tokens"]),
-    )
+    if "labeller" not in record:
+        record["labeller"] = record[_LABELLER_BEFORE_0_2]
+    answer = msgspec.convert({field.name: record[field.name] for field in fields(Answer)}, Answer)
     return Entry(answer, int(record["round"]), tuple(record["neighbours"]))

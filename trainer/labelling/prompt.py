@@ -7,7 +7,9 @@ ids of events in the window. Anything else is an abstention, never a class.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from detector.input.redact import redact
 from detector.model.runs import Runs
@@ -42,6 +44,13 @@ INSTRUCTIONS = (
     'Answer with one JSON object and nothing else: {"label": "normal" | "anomalous" | "abstain", "confidence": 0 to 1, '
     '"evidence": ids of events of the window that decide, "reason": at most 40 words}.'
 )
+
+
+class _Reply(msgspec.Struct):
+    label: Label
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    evidence: list[str] = []
+    reason: Any = ""
 
 
 def event_names(runs: Runs) -> dict[str, str]:
@@ -90,31 +99,14 @@ def read_answer(content: str, names: Mapping[str, str]) -> tuple[Label, float, t
         content: text of the reply.
         names: short name of each event id in the window.
     """
-    answer = _first_object(content)
-    if answer is None:
-        return None
-    label, confidence = answer.get("label"), answer.get("confidence")
-    evidence, reason = answer.get("evidence", []), answer.get("reason", "")
-    if label not in ("normal", "anomalous", "abstain") or isinstance(confidence, bool):
-        return None
-    if not isinstance(confidence, int | float) or not 0.0 <= confidence <= 1.0:
-        return None
-    by_name = {name: event for event, name in names.items()}
-    if not isinstance(evidence, list) or not all(isinstance(one, str) and one in by_name for one in evidence):
-        return None
-    events = tuple(dict.fromkeys(by_name[one] for one in evidence))
-    return label, round(float(confidence), 4), events, redact(str(reason))[:_REASON_CHARACTERS]
-
-
-def _first_object(content: str) -> dict[str, Any] | None:
-    start = content.find("{")
-    if start < 0:
-        return None
     try:
-        found, _ = json.JSONDecoder().raw_decode(content[start:])
-    except (ValueError, RecursionError):
+        found, _ = json.JSONDecoder().raw_decode(content[max(0, content.find("{")) :])
+        reply = msgspec.convert(found, _Reply)
+        by_name = {name: event for event, name in names.items()}
+        events = tuple(dict.fromkeys(by_name[name] for name in reply.evidence))
+    except (ValueError, KeyError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return reply.label, round(reply.confidence, 4), events, redact(str(reply.reason))[:_REASON_CHARACTERS]
 
 
 def _rows(runs: Runs, names: Mapping[str, str], texts: Mapping[str, str]) -> list[Any]:

@@ -3,20 +3,20 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import msgspec
 
 from trainer.errors import LabellerError
-from trainer.labelling.base import Answer, LabellerInputs, MakeLabeller, Question, SameLabeller
+from trainer.labelling.base import Answer, Label, LabellerInputs, MakeLabeller, Question, SameLabeller
 
 NAME = "recorded"
 
 
 class _Line(msgspec.Struct, frozen=True):
     window: str
-    label: Literal["normal", "anomalous", "abstain"]
-    confidence: float
+    label: Label
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class RecordedLabeller:
@@ -81,8 +81,7 @@ def _parse(line: bytes, number: int, path: Path) -> tuple[str, _Line]:
         answer = msgspec.json.decode(line, type=_Line)
     except msgspec.DecodeError as error:
         raise LabellerError(
-            f"{path}:{number} must be JSON with window, label (normal, anomalous, abstain) and confidence: {error}"
+            f"{path}:{number} must be JSON with window, label (normal, anomalous, abstain) and confidence (0 to 1): "
+            f"{error}"
         ) from error
-    if not 0.0 <= answer.confidence <= 1.0:
-        raise LabellerError(f"{path}:{number} confidence must be from 0 to 1, got {answer.confidence}")
     return answer.window, answer

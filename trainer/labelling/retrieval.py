@@ -5,7 +5,7 @@ answers, so the vectors can always be built again. Where Milvus does not work, a
 place, and the log says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,10 +16,12 @@ import structlog
 
 from detector.model.embedding import Embedder
 from detector.model.runs import Runs
+from trainer.data.signatures import Corpus, counts_of
 
 Float32 = npt.NDArray[np.float32]
 
-NEIGHBORS = 3
+_NEIGHBORS = 3
+_COLLECTION = "signatures"
 _BATCH = 512
 _SPARE = 9  # its own group, and more: windows that differ only in order have the same vector
 
@@ -32,11 +34,6 @@ class Match:
     similarity: float
 
 
-def _nearest_first(match: Match) -> tuple[float, str]:
-    """Rounded, with ties by group, so that a repeated search gives the same neighbors."""
-    return -round(match.similarity, 4), match.group
-
-
 class Index(Protocol):
     """Stores and finds vectors."""
 
@@ -44,15 +41,12 @@ class Index(Protocol):
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
         """Store vectors [n, D] under their groups; a group that is present is replaced."""
-        ...
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
         """The nearest `count` groups of each vector, nearest first."""
-        ...
 
     def close(self) -> None:
         """Release files and connections."""
-        ...
 
 
 class RetrievalVectors:
@@ -60,23 +54,14 @@ class RetrievalVectors:
 
     Args:
         embedder: makes event vectors.
-        texts: text of each event.
-        windows: distinct windows of the corpus, to count how many hold each event.
-        weights: number of windows of each distinct one.
+        corpus: counts how many windows hold each event.
     """
 
-    def __init__(
-        self, embedder: Embedder, texts: Mapping[str, str], windows: Sequence[Runs], weights: Sequence[float]
-    ) -> None:
-        held: dict[str, float] = {}
-        for runs, weight in zip(windows, weights, strict=True):
-            for event in {event for event, _ in runs}:
-                held[event] = held.get(event, 0.0) + weight
-        total = float(sum(weights))
+    def __init__(self, embedder: Embedder, corpus: Corpus) -> None:
+        held, total = corpus.windows_of_events(), float(corpus.windows)
         self._vectors = {
-            event: (np.log((1.0 + total) / (1.0 + held.get(event, 0.0))) + 1.0)
-            * embedder.embed(text).astype(np.float64)
-            for event, text in texts.items()
+            event: (np.log((1.0 + total) / (1.0 + held.get(event, 0))) + 1.0) * embedder.embed(text).astype(np.float64)
+            for event, text in corpus.texts.items()
         }
         self.dim = embedder.dim
 
@@ -84,11 +69,8 @@ class RetrievalVectors:
         """Unit vectors [n, D]."""
         result = np.zeros((len(windows), self.dim))
         for row, runs in enumerate(windows):
-            counts: dict[str, int] = {}
-            for event, length in runs:
-                counts[event] = counts.get(event, 0) + length
-            for event in sorted(counts):
-                result[row] += (1.0 + np.log(counts[event])) * self._vectors[event]
+            for event, count in sorted(counts_of(runs).items()):
+                result[row] += (1.0 + np.log(count)) * self._vectors[event]
         norms = np.linalg.norm(result, axis=1, keepdims=True)
         unit: Float32 = (result / np.maximum(norms, 1e-12)).astype(np.float32)
         return unit
@@ -127,39 +109,38 @@ class MilvusIndex:
     """A Milvus collection; `uri` is a path for Milvus Lite or a server's address.
 
     Args:
-        uri: see above; the folder of a path must exist.
-        collection: its name; an existing one is dropped, since the ledger is the record.
+        uri: see above; the folder of a path must exist. An existing collection is dropped: the ledger is the record.
         dim: D.
     """
 
-    def __init__(self, uri: str, collection: str, dim: int) -> None:
+    name = "milvus"
+
+    def __init__(self, uri: str, dim: int) -> None:
         from pymilvus import DataType, MilvusClient
 
-        self.name = "milvus"
-        self._collection = collection
         self._client: Any = MilvusClient(uri=uri)
-        if self._client.has_collection(collection):
-            self._client.drop_collection(collection)
+        if self._client.has_collection(_COLLECTION):
+            self._client.drop_collection(_COLLECTION)
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("group", DataType.VARCHAR, is_primary=True, max_length=64)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         indexes = self._client.prepare_index_params()
         indexes.add_index(field_name="vector", index_type="FLAT", metric_type="COSINE")
-        self._client.create_collection(collection, schema=schema, index_params=indexes)
+        self._client.create_collection(_COLLECTION, schema=schema, index_params=indexes)
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
         """Store vectors under their groups; flushed, since an unflushed search is ten times slower."""
         rows = [{"group": group, "vector": vector.tolist()} for group, vector in zip(groups, vectors, strict=True)]
         for start in range(0, len(rows), _BATCH):
-            self._client.upsert(self._collection, rows[start : start + _BATCH])
-        self._client.flush(self._collection)
+            self._client.upsert(_COLLECTION, rows[start : start + _BATCH])
+        self._client.flush(_COLLECTION)
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
         """Nearest first."""
         found: list[list[Match]] = []
         for start in range(0, len(vectors), _BATCH):
             chunk = [vector.tolist() for vector in vectors[start : start + _BATCH]]
-            hits = self._client.search(self._collection, data=chunk, limit=count)
+            hits = self._client.search(_COLLECTION, data=chunk, limit=count)
             found += [[Match(str(hit["group"]), float(hit["distance"])) for hit in one] for one in hits]
         return found
 
@@ -173,11 +154,9 @@ class FindsNeighbors(Protocol):
 
     def add(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
         """Add answered groups, each with its representative window."""
-        ...
 
     def neighbors(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
         """The nearest answered groups of each window, nearest first, never its own group."""
-        ...
 
 
 class Retrieval:
@@ -186,10 +165,9 @@ class Retrieval:
     Args:
         vectors: retrieval vectors of the corpus.
         uri: Milvus Lite's path or a server's address; None for exact search.
-        collection: name of the collection.
     """
 
-    def __init__(self, vectors: RetrievalVectors, uri: str | None, collection: str = "signatures") -> None:
+    def __init__(self, vectors: RetrievalVectors, uri: str | None) -> None:
         self._vectors = vectors
         self._exact = ExactIndex()
         self.index: Index = self._exact
@@ -199,7 +177,7 @@ class Retrieval:
         try:
             if "://" not in uri:
                 Path(uri).parent.mkdir(parents=True, exist_ok=True)
-            self.index = MilvusIndex(uri, collection, vectors.dim)
+            self.index = MilvusIndex(uri, vectors.dim)
         except Exception as error:  # noqa: BLE001 - training goes on without Milvus, whatever the reason
             self._degrade(error)
 
@@ -215,18 +193,22 @@ class Retrieval:
             except Exception as error:  # noqa: BLE001
                 self._degrade(error)
 
-    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs], count: int = NEIGHBORS) -> list[list[Match]]:
+    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
         """Nearest answered groups of each window, never its own group."""
         if not windows:
             return []
         vectors = self._vectors.of(windows)
         try:
-            found = self.index.search(vectors, count + _SPARE)
+            found = self.index.search(vectors, _NEIGHBORS + _SPARE)
         except Exception as error:  # noqa: BLE001
             self._degrade(error)
-            found = self.index.search(vectors, count + _SPARE)
+            found = self.index.search(vectors, _NEIGHBORS + _SPARE)
+        # Rounded, with ties by group, so that a repeated search gives the same neighbors.
         return [
-            sorted((match for match in matches if match.group != group), key=_nearest_first)[:count]
+            sorted(
+                (match for match in matches if match.group != group),
+                key=lambda match: (-round(match.similarity, 4), match.group),
+            )[:_NEIGHBORS]
             for group, matches in zip(groups, found, strict=True)
         ]
 

@@ -16,7 +16,6 @@ import structlog
 from detector.model.calibration import Calibration, sigmoid
 from trainer.data.signatures import Corpus, LabelGroup
 from trainer.labellers import Mixture
-from trainer.labelling.base import Answer
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.retrieval import FindsNeighbors, Match
 from trainer.learning.calibration import fit
@@ -42,7 +41,6 @@ _ROLL_BACK = 0.02
 _DISPUTED = 0.7
 _LEAST_WEIGHT = 0.7
 _HELD_OUT_DIVISOR = 10
-_ROUND_STEPS = 30
 _MIN_CLASS = 6
 
 
@@ -63,7 +61,7 @@ class DistillationSettings:
     rounds: int = 5
     epsilon: float = 0.9
     epsilon_step: float = 0.05
-    round_steps: int = _ROUND_STEPS
+    round_steps: int = 30
     final_steps: int = 500
     mixture: Mixture = field(default_factory=Mixture)
 
@@ -145,7 +143,7 @@ class Distillation:
         chosen = order[np.unique(np.linspace(0, len(order) - 1, size).round().astype(int))]
         logits = self._learner.logits()[self._first]
         self._progress.stage("audit", len(chosen))
-        self._take(chosen, self._ask(chosen, 0))
+        self._ask(chosen, 0)
         answered = chosen[~np.isnan(self._label[chosen])]
         label, root = self._label[answered], np.sqrt(self._group_windows[answered])
         general = self._routing.general[self._first[answered]]
@@ -181,7 +179,7 @@ class Distillation:
         settings = self._settings
         self._progress.stage(f"round {number + 1}", len(batch))
         before = self._learner.logits()[self._first]
-        self._take(batch, self._ask(batch, number + 1))
+        self._ask(batch, number + 1)
         if number or self._has_both_classes():
             self._check(batch, before, settings.epsilon - settings.epsilon_step * number)
         self._fine_tune(settings.round_steps, f"round {number + 1}")
@@ -246,10 +244,8 @@ class Distillation:
         pairs = [(self._label[i], label[other]) for i, other in nearest if other in label]
         return share(float(sum(own == other for own, other in pairs)), len(pairs)).value
 
-    def _ask(self, batch: Rows, number: int) -> list[Answer]:
-        return self._collector.ask([self._groups[i] for i in batch], number, self._progress)
-
-    def _take(self, batch: Rows, answers: Sequence[Answer]) -> None:
+    def _ask(self, batch: Rows, number: int) -> None:
+        answers = self._collector.ask([self._groups[i] for i in batch], number, self._progress)
         for i, answer in zip(batch, answers, strict=True):
             if answer.label != "abstain":
                 self._label[i] = float(answer.label == "anomalous")

@@ -39,7 +39,6 @@ class MetaSettings:
     inner_rate: float = 1e-3
     beta: float = 1.0
     gamma: float = 1.0
-    support_weight: float = 0.0
     clip: float = 1.0
 
 
@@ -158,8 +157,7 @@ class MetaLearner:
             for (name, parameter), gradient in zip(self.extractor_parameters.items(), inner, strict=True)
         }
         outer = self.extractor_gradient(*self.features(query, moved), query.labels, moved, beta)
-        gradient = [o + settings.support_weight * i for o, i in zip(outer, inner, strict=True)]
-        _apply(self._extractor_optimizer, list(self.extractor_parameters.values()), gradient, settings.clip)
+        _apply(self._extractor_optimizer, list(self.extractor_parameters.values()), outer, settings.clip)
         return figures
 
 
@@ -186,9 +184,7 @@ def meta_learn(
             _task(events, source, target, (of_source, of_target), settings, rng)
             for of_source, of_target in zip(halves_source, halves_target, strict=True)
         )
-        figures.append(learner.step(support, query, step / max(1, settings.steps)))
-    if not figures:
-        return MetaReport(0, 0.0, 0.0, 0.5)
+        figures.append(learner.step(support, query, step / settings.steps))
     last = np.array(figures[-50:]).mean(axis=0)
     return MetaReport(settings.steps, float(last[0]), float(last[1]), float(last[2]))
 

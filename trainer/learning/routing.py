@@ -91,7 +91,8 @@ def route(corpus: Corpus, similarities: Mapping[str, EventSimilarity]) -> Routin
     signatures = corpus.signatures
     weights = np.array([signature.windows for signature in signatures], np.float64)
     cosine = {event: similarity.cosine for event, similarity in similarities.items()}
-    backbone = _backbone(signatures, weights)
+    held, total = corpus.windows_of_events(), corpus.windows
+    backbone = frozenset(event for event, windows in held.items() if windows / total >= _BACKBONE_SHARE)
     attempts: tuple[tuple[str, Aggregate], ...] = (
         ("min", lambda values, _events: float(np.min(values))),
         ("min without backbone", lambda values, events: _without(values, events, backbone)),
@@ -131,15 +132,6 @@ def _score(signature: Signature, cosine: Mapping[str, float], aggregate: Aggrega
 def _without(values: Floats, events: tuple[str, ...], backbone: frozenset[str]) -> float:
     kept = [value for value, event in zip(values, events, strict=True) if event not in backbone]
     return float(min(kept)) if kept else float(np.min(values))
-
-
-def _backbone(signatures: Sequence[Signature], weights: Floats) -> frozenset[str]:
-    share: dict[str, float] = {}
-    total = max(float(weights.sum()), 1e-12)
-    for signature, weight in zip(signatures, weights, strict=True):
-        for event in signature.counts():
-            share[event] = share.get(event, 0.0) + float(weight) / total
-    return frozenset(event for event, held in share.items() if held >= _BACKBONE_SHARE)
 
 
 def _is_degenerate(scores: Floats, weights: Floats) -> bool:

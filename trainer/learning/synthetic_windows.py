@@ -12,6 +12,7 @@ import numpy as np
 
 from detector.model.calibration import sigmoid
 from detector.model.runs import Runs, merged
+from trainer.data.signatures import Corpus
 from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.learning.encoding import WindowSet, namespaced
 from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines
@@ -32,9 +33,7 @@ class _Draft:
 
 
 def augment(
-    system: str,
-    windows: Sequence[Runs],
-    weights: Sequence[float],
+    target: Corpus,
     evidence: EvidenceModel,
     lines: SyntheticLines,
     count: int,
@@ -43,33 +42,28 @@ def augment(
     """At most `count` synthetic windows with a clear label, event ids namespaced.
 
     Args:
-        system: the target's name.
-        windows: distinct windows of the target.
-        weights: windows of each distinct one.
+        target: its windows are varied.
         evidence: rules of the target.
         lines: synthetic lines.
         count: windows to make; those without a clear label are left out.
         rng: random number generator.
     """
+    windows = [signature.runs for signature in target.signatures]
     filled = np.array([len(window) > 0 for window in windows])
     normal = np.flatnonzero((sigmoid(evidence.score(windows).log_odds) <= _SURE_NORMAL) & filled)
     if not len(normal) or not count:
         return WindowSet((), np.zeros(0), np.zeros(0))
-    share = np.sqrt(np.array(weights, np.float64)[normal])
+    share = np.sqrt(np.array([signature.windows for signature in target.signatures], np.float64)[normal])
     chosen = rng.choice(normal, size=count, p=share / share.sum())
     drafts = [
-        draft for row in chosen if (draft := _draft(system, windows[int(row)], evidence.events, lines, rng)) is not None
+        draft
+        for row in chosen
+        if (draft := _draft(target.system, windows[int(row)], evidence.events, lines, rng)) is not None
     ]
     doubt = sigmoid(evidence.score([draft.ruled for draft in drafts]).log_odds)
-    kept, labels = [], []
-    for draft, p in zip(drafts, doubt, strict=True):
-        if draft.alarmed or p >= _SURE_ANOMALOUS:
-            kept.append(draft.seen)
-            labels.append(1.0)
-        elif p <= _SURE_NORMAL:
-            kept.append(draft.seen)
-            labels.append(0.0)
-    return WindowSet(tuple(kept), np.array(labels), np.ones(len(labels)))
+    anomalous = np.array([draft.alarmed for draft in drafts], bool) | (doubt >= _SURE_ANOMALOUS)
+    clear = np.flatnonzero(anomalous | (doubt <= _SURE_NORMAL))
+    return WindowSet(tuple(drafts[int(row)].seen for row in clear), anomalous[clear].astype(float), np.ones(len(clear)))
 
 
 def _draft(

@@ -1,7 +1,6 @@
 """Training of the small model, from meta-learning to the last fine-tuning."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from detector.model.runs import Runs
 from detector.model.shape import NetworkShape
 from trainer.data.signatures import Corpus
 from trainer.labellers import Mixture
-from trainer.labelling.heuristic import mine_evidence
+from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.source_prior import event_prior, source_prior
 from trainer.learning.encoding import EventTable, WindowSet, logits, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaReport, MetaSettings, meta_learn
@@ -41,19 +40,15 @@ class SmallModelLearner(Protocol):
 
     def logits(self) -> Floats:
         """Uncalibrated logit of every target signature."""
-        ...
 
     def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
         """Train on labels [n] with weights [n]; the last mean loss."""
-        ...
 
     def state(self) -> State:
         """The weights."""
-        ...
 
     def restore(self, state: State) -> None:
         """Return to earlier weights."""
-        ...
 
 
 class Learner:
@@ -80,15 +75,13 @@ class Learner:
         self._target = tuple(namespaced(target.system, signature.runs) for signature in target.signatures)
         prior = source_prior(embedder, source, target.texts)
         rng = np.random.default_rng([seed, 1])
-        evidence = mine_evidence(target, prior)
+        evidence = EvidenceModel(target, prior)
         lines = make_synthetic_lines(target.texts, evidence.line_odds(), source.texts, event_prior(source), rng)
         self.events = EventTable(embedder)
         for system, texts in ((source.system, source.texts), (target.system, target.texts), (SYSTEM, lines.texts)):
             self.events.add(system, texts)
-        windows = [signature.runs for signature in target.signatures]
-        weights = [float(signature.windows) for signature in target.signatures]
-        count = min(_SYNTHETIC_WINDOWS, max(2_000, 3 * len(windows)))
-        self._synthetic = augment(target.system, windows, weights, evidence, lines, count, rng)
+        count = min(_SYNTHETIC_WINDOWS, max(2_000, 3 * len(self._target)))
+        self._synthetic = augment(target, evidence, lines, count, rng)
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -167,17 +160,8 @@ class Learner:
         return float(loss.detach())
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """Windows of one class, the probability to draw each, and their share of a batch."""
-
-    windows: tuple[Runs, ...]
-    labels: Floats
-    chances: Floats
-    share: float
-
-
-def _pools(parts: tuple[tuple[WindowSet, float], ...]) -> list[_Pool]:
+def _pools(parts: tuple[tuple[WindowSet, float], ...]) -> list[tuple[WindowSet, float]]:
+    """Windows of one class each, and their share of a batch."""
     pools = []
     for part, share in parts:
         if share <= 0.0 or not len(part):
@@ -188,17 +172,17 @@ def _pools(parts: tuple[tuple[WindowSet, float], ...]) -> list[_Pool]:
             (np.flatnonzero(~positive), 1.0 - _POSITIVE_SHARE),
         ):
             if len(rows):
-                taken = part.take(rows)
-                pools.append(_Pool(taken.windows, taken.labels, taken.weights / taken.weights.sum(), share * of_class))
+                pools.append((part.take(rows), share * of_class))
     return pools
 
 
-def _draw(pools: list[_Pool], rng: np.random.Generator) -> tuple[list[Runs], Floats]:
-    total = sum(pool.share for pool in pools)
+def _draw(pools: list[tuple[WindowSet, float]], rng: np.random.Generator) -> tuple[list[Runs], Floats]:
+    total = sum(share for _, share in pools)
     windows: list[Runs] = []
     targets: list[Floats] = []
-    for pool in pools:
-        rows = rng.choice(len(pool.windows), size=max(1, round(_BATCH * pool.share / total)), p=pool.chances)
+    for pool, share in pools:
+        chances = pool.weights / pool.weights.sum()
+        rows = rng.choice(len(pool), size=max(1, round(_BATCH * share / total)), p=chances)
         windows += [pool.windows[int(row)] for row in rows]
         targets.append(pool.labels[rows])
     return windows, np.concatenate(targets)

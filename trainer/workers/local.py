@@ -11,7 +11,7 @@ from detector.model.runs import Runs
 from trainer.context import TrainingContext
 from trainer.errors import LabellerError
 from trainer.labelling.base import Answer, AnswersQuestions, Labeller, Question
-from trainer.labelling.retrieval import Match, Retrieval, RetrievalVectors
+from trainer.labelling.retrieval import Retrieval, RetrievalVectors
 from trainer.learning.routing import EventSimilarity, Routing, event_similarities, route
 from trainer.learning.training import Learner
 
@@ -24,7 +24,7 @@ _BATCHES_PER_LABELLER = 4
 Snapshot = dict[str, Runs]
 
 
-class Similarity:
+class Similarity(Retrieval):
     """Similarity of target events to the source, routing, and retrieval of answered groups."""
 
     changed_by = frozenset({"add"})
@@ -33,15 +33,8 @@ class Similarity:
         self._target = context.target
         source_texts = tuple(sorted(set(context.source.texts.values())))
         self._similarities = event_similarities(context.embedder, context.target.texts, source_texts)
-        signatures = context.target.signatures
-        vectors = RetrievalVectors(
-            context.embedder,
-            context.target.texts,
-            [signature.runs for signature in signatures],
-            [float(signature.windows) for signature in signatures],
-        )
         self._added: Snapshot = {}
-        self._retrieval = Retrieval(vectors, context.milvus)
+        super().__init__(RetrievalVectors(context.embedder, context.target), context.milvus)
 
     def route(self) -> tuple[dict[str, EventSimilarity], Routing]:
         """Similarity of every event, and the routing of every signature."""
@@ -50,15 +43,11 @@ class Similarity:
     def add(self, groups: Sequence[str], windows: Sequence[Runs]) -> None:
         """Add answered groups, each with its representative window."""
         self._added.update(zip(groups, windows, strict=True))
-        self._retrieval.add(groups, windows)
-
-    def neighbors(self, groups: Sequence[str], windows: Sequence[Runs]) -> list[list[Match]]:
-        """The nearest answered groups of each window."""
-        return self._retrieval.neighbors(groups, windows)
+        super().add(groups, windows)
 
     def index_name(self) -> str:
         """Name of the index in use."""
-        return self._retrieval.index.name
+        return self.index.name
 
     def snapshot(self) -> Snapshot:
         """Everything that was added."""
@@ -67,10 +56,6 @@ class Similarity:
     def resume(self, snapshot: Snapshot) -> None:
         """Add what another worker of this role held."""
         self.add(list(snapshot), list(snapshot.values()))
-
-    def close(self) -> None:
-        """Close the index."""
-        self._retrieval.close()
 
 
 class LabellerPool:

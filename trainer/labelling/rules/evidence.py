@@ -7,6 +7,7 @@ import numpy as np
 
 from detector.model.calibration import sigmoid
 from detector.model.runs import Runs
+from trainer.data.signatures import Corpus
 from trainer.labelling.rules.background_events import context_dependence
 from trainer.labelling.rules.invariants import Rule, breaks, concerns, excess, mine
 from trainer.labelling.rules.lexicon import severity
@@ -51,15 +52,11 @@ class WindowScores:
 
     Attributes:
         log_odds: [n] for being anomalous.
-        structure: [n] part from broken rules.
-        words: [n] part from alarming events.
         suspects: [n] column of the event with the strongest evidence, or -1.
         reasons: [n] kind of the strongest evidence.
     """
 
     log_odds: Floats
-    structure: Floats
-    words: Floats
     suspects: tuple[int, ...]
     reasons: tuple[str, ...]
 
@@ -68,24 +65,18 @@ class EvidenceModel:
     """Evidence mined from a system's unlabelled windows; scores any window.
 
     Args:
-        windows: distinct windows.
-        weights: number of windows of each distinct one.
-        texts: text of every event id.
+        corpus: of the system.
         source_prior: event id → -1 to 1, how anomalous similar events of the labelled source are; may lack ids.
     """
 
-    def __init__(
-        self,
-        windows: Sequence[Runs],
-        weights: Sequence[float],
-        texts: Mapping[str, str],
-        source_prior: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, corpus: Corpus, source_prior: Mapping[str, float]) -> None:
+        kept = [signature for signature in corpus.signatures if signature.runs]
+        windows, weights = [signature.runs for signature in kept], [float(signature.windows) for signature in kept]
         tables = tabulate(windows, weights)
         self.events = tables.events
-        self._alarm = np.array([_alarm(texts[event], (source_prior or {}).get(event, 0.0)) for event in self.events])
+        self._alarm = np.array([_alarm(corpus.texts[event], source_prior.get(event, 0.0)) for event in self.events])
         self._total = float(tables.weights.sum())
-        self._share = tables.share()
+        self._share: Floats = tables.weights @ tables.present / max(self._total, 1e-12)
         self._dependence = context_dependence(windows, weights, self.events)
         self._background = np.zeros(len(self.events))
         self._path = self._often(np.zeros(len(self.events)))
@@ -111,7 +102,7 @@ class EvidenceModel:
         louder = words > structure
         chosen = np.where(louder, word_suspects, suspects)
         reasons = tuple("alarming line" if loud else kind for loud, kind in zip(louder, kinds, strict=True))
-        return WindowScores(_BIAS + structure + words - routine, structure, words, tuple(map(int, chosen)), reasons)
+        return WindowScores(_BIAS + structure + words - routine, tuple(map(int, chosen)), reasons)
 
     def _routine(self, runs: Runs) -> float:
         share = self._common.get(runs, 0.0)

@@ -217,25 +217,13 @@ def _ceilings(tables: Tables, weights: Floats) -> Iterator[Rule]:
     A window that breaks one such rule counts for all of them: in a system with many bursts, none is surprising.
     """
     total = float(weights.sum())
-    limits = [
-        (kind, subject, column, _ceiling(column, weights, total))
-        for subject in range(len(tables.events))
-        for kind, column in (("ceiling", tables.counts[:, subject]), ("burst", tables.longest[:, subject]))
-    ]
     habit = _habit(tables, weights, total)
-    limits = [(kind, subject, column, min(limit, habit[subject])) for kind, subject, column, limit in limits]
-    for kind in ("ceiling", "burst"):
-        breaking = np.zeros(len(weights), bool)
-        for name, _, column, limit in limits:
-            if name == kind:
-                breaking |= column > limit
-        broken = float(weights[breaking].sum()) / total
+    for kind, table in (("ceiling", tables.counts), ("burst", tables.longest)):
+        limits = [min(_ceiling(column, weights, total), int(most)) for column, most in zip(table.T, habit, strict=True)]
+        broken = float(weights[(table > np.array(limits)).any(axis=1)].sum()) / total
         if broken <= MAX_BROKEN:
-            yield from (
-                Rule(kind, subject, -1, limit, total, broken, total)
-                for name, subject, _, limit in limits
-                if name == kind
-            )
+            for subject, limit in enumerate(limits):
+                yield Rule(kind, subject, -1, limit, total, broken, total)
 
 
 def _ceiling(column: Ints, weights: Floats, total: float) -> int:

@@ -22,7 +22,7 @@ class Tables:
     Attributes:
         events: the E event ids, sorted.
         counts: [n, E] lines of each event.
-        first, last: [n, E] run index of the first and last appearance; `ABSENT` and -1 where there is none.
+        first: [n, E] run index of the first appearance; `ABSENT` where there is none.
         longest: [n, E] longest run of each event.
         weights: [n] number of windows of each distinct one.
     """
@@ -30,7 +30,6 @@ class Tables:
     events: tuple[str, ...]
     counts: Ints
     first: Ints
-    last: Ints
     longest: Ints
     weights: Floats
 
@@ -39,12 +38,6 @@ class Tables:
         """[n, E] whether the window holds the event."""
         return self.counts > 0
 
-    def share(self, weights: Floats | None = None) -> Floats:
-        """[E] share of windows that hold each event."""
-        chosen = self.weights if weights is None else weights
-        shares: Floats = chosen @ self.present / max(float(chosen.sum()), 1e-12)
-        return shares
-
 
 def tabulate(windows: Sequence[Runs], weights: Sequence[float], events: Sequence[str] | None = None) -> Tables:
     """Tables of `windows`; events outside `events` (default: all that occur) are left out."""
@@ -52,7 +45,7 @@ def tabulate(windows: Sequence[Runs], weights: Sequence[float], events: Sequence
     column = {event: index for index, event in enumerate(known)}
     shape = (len(windows), len(known))
     counts, longest = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    first, last = np.full(shape, ABSENT, np.int64), np.full(shape, -1, np.int64)
+    first = np.full(shape, ABSENT, np.int64)
     for row, runs in enumerate(windows):
         for position, (event, length) in enumerate(runs):
             index = column.get(event)
@@ -61,5 +54,4 @@ def tabulate(windows: Sequence[Runs], weights: Sequence[float], events: Sequence
             counts[row, index] += length
             longest[row, index] = max(longest[row, index], length)
             first[row, index] = min(first[row, index], position)
-            last[row, index] = position
-    return Tables(tuple(known), counts, first, last, longest, np.asarray(weights, np.float64))
+    return Tables(tuple(known), counts, first, longest, np.asarray(weights, np.float64))
