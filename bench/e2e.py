@@ -4,7 +4,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from typing import Any
 from bench import datasets
 from bench.agreement import ReplayComparison, compare, first_by_id
 from bench.datasets import Target
-from bench.errors import BenchError, MisuseError
+from bench.errors import MisuseError
 from bench.metrics import average_precision, keyword, most_wrong, new_event
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
 from bench.training import AnswerCount, Training, lines_by_place, lines_of, recorded_answers
 from bench.truth import Truth, read_truth
-from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
@@ -28,6 +27,7 @@ from testkit.checker import Audit, audit
 from testkit.confusion import confusion
 from testkit.kafka_io import Kafka
 from testkit.lines import Place, RecordedLine
+from testkit.local_kafka import LocalKafka
 from testkit.processes import fusionlog_process
 from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 
@@ -92,7 +92,8 @@ def run(options: Options) -> dict[str, Any]:
 
     Raises:
         MisuseError: the options are wrong.
-        BenchError: a step fails.
+        BenchError: a file has the wrong content.
+        TestkitError: a step fails.
     """
     options.check()
     started = time.monotonic()
@@ -100,7 +101,11 @@ def run(options: Options) -> dict[str, Any]:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fusionlog-bench-")))
         work.mkdir(parents=True, exist_ok=True)
         target = datasets.target(options.data, options.target, options.part_lines, options.part_blocks)
-        kafka = Kafka(stack.enter_context(_kafka(options.bootstrap_servers)))
+        servers = options.bootstrap_servers
+        if servers is None:
+            report_step("start Kafka")
+            servers = stack.enter_context(LocalKafka()).bootstrap_servers
+        kafka = Kafka(servers)
         _create_topics(kafka, target, work)
         answers, training_seconds = _train(options, kafka, target, work)
         outcome = _stream(kafka, target, work)
@@ -119,19 +124,6 @@ def passed(result: Mapping[str, Any]) -> bool:
 def report_step(text: str) -> None:
     """Print a step on standard error; standard output is for the result."""
     print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _kafka(servers: str | None) -> Iterator[str]:
-    if servers is not None:
-        yield servers
-        return
-    report_step("start Kafka")
-    try:
-        with LocalKafka() as kafka:
-            yield kafka.bootstrap_servers
-    except KafkaUnavailable as error:
-        raise BenchError(str(error)) from error
 
 
 def _create_topics(kafka: Kafka, target: Target, work: Path) -> None:

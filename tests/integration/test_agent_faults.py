@@ -13,11 +13,11 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from agent.runtime.consumer_thread import FETCH_WAIT_MS
-from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windowing.cutter import window_id
 from schemas.snapshot import SnapshotName
 from testkit.checker import check
+from testkit.local_kafka import LocalKafka
 from testkit.reference_windows import session_rule
 from tests.integration.agent_harness import AgentProcess, Bench, wait_until
 

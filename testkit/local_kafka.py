@@ -26,13 +26,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-if not __package__:  # started as a script
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from deploy.kafka.jars import KafkaUnavailable, ensure_jars, java
+from testkit.errors import KafkaUnavailable
+from testkit.kafka_jars import ensure_jars, java
 from testkit.processes import ManagedProcess
-
-__all__ = ["KafkaUnavailable", "LocalKafka"]
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0  # 5 to 9 s on an idle machine, many times that on a busy one
@@ -252,7 +248,7 @@ def main() -> int:
     """Runs one broker until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(
         description="Run a local Apache Kafka until Ctrl-C.",
-        epilog="example: local_kafka.py --port 9092 --folder /tmp/k",
+        epilog="example: python -m testkit.local_kafka --port 9092 --folder /tmp/k",
     )
     parser.add_argument("--port", type=int, default=9092, help="0 picks a free one (default: 9092)")
     parser.add_argument("--folder", type=Path, default=None, help="keep data here (default: a temporary folder)")
