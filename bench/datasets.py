@@ -23,7 +23,7 @@ HDFS_PART_BLOCKS = 55
 IDLE_SECONDS = 86_400
 SIZE_SECONDS = 60
 
-SPECS: Mapping[str, dict[str, Any]] = {
+SPECS: Mapping[str, dict[str, Any]] = {  # settings of a system, as in YAML
     "hdfs": {
         "name": "hdfs",
         "format": "raw",
@@ -50,9 +50,14 @@ class Target:
     partitions: int = 2
 
     @property
-    def spec(self) -> dict[str, Any]:
-        """Settings of the system, as in YAML."""
-        return SPECS[self.name]
+    def history_topic(self) -> str:
+        """Topic of the part that trains."""
+        return f"raw.{self.name}.history"
+
+    @property
+    def live_topic(self) -> str:
+        """Topic of the part that is streamed."""
+        return f"raw.{self.name}.live"
 
     @property
     def tail_seconds(self) -> float:
@@ -67,11 +72,6 @@ class Source:
     name: str
     path: Path
     labels: Path | None
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """Settings of the system, as in YAML."""
-        return SPECS[self.name]
 
 
 def read_lines(path: Path) -> list[bytes]:

@@ -17,7 +17,7 @@ from bench.metrics import average_precision, keyword, most_wrong, new_event
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
-from bench.training import AnswerCount, Training, lines_by_place, lines_of, recorded_answers
+from bench.training import lines_by_place, lines_of, recorded_answers, train
 from bench.truth import Truth, read_truth
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
@@ -56,7 +56,7 @@ class Options:
     source_lines: int | None = None
     part_lines: int = datasets.BGL_PART_LINES
     part_blocks: int = datasets.HDFS_PART_BLOCKS
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check the options.
@@ -112,7 +112,7 @@ def run(options: Options) -> dict[str, Any]:
     result = _result(options, target, outcome, read_truth(options.data, target.name))
     result["seconds"] = round(time.monotonic() - started, 1)
     result |= _details(options, target, outcome)
-    result |= {"training_seconds": round(training_seconds, 1), "answers": asdict(answers) if answers else None}
+    result |= {"training_seconds": round(training_seconds, 1), "answers": answers}
     return result | {"seed": options.seed, **environment()}
 
 
@@ -131,51 +131,29 @@ def _create_topics(kafka: Kafka, target: Target, work: Path) -> None:
     arguments = ["--bootstrap-servers", kafka.servers, "--topic-prefix", PREFIX, "--partitions", str(target.partitions)]
     with fusionlog_process(["topics", "create", *arguments], work / "topics.log") as program:
         program.finish(TOPICS_SECONDS)
-    for topic in (history_topic(target), live_topic(target)):
+    for topic in (target.history_topic, target.live_topic):
         kafka.create_raw_topic(topic, target.partitions)
 
 
-def history_topic(target: Target) -> str:
-    """Topic of the part that trains."""
-    return f"raw.{target.name}.history"
-
-
-def live_topic(target: Target) -> str:
-    """Topic of the part that is streamed."""
-    return f"raw.{target.name}.live"
-
-
-def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[AnswerCount | None, float]:
-    topic = history_topic(target)
+def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[dict[str, int] | None, float]:
+    topic = target.history_topic
     report_step(f"produce {len(target.history)} lines of history to {topic}")
     places = kafka.produce_lines(topic, target.history, target.partitions)
-    answers, answer_file = None, None
+    settings: dict[str, Any] = {"seed": options.seed}
+    answers = None
     if options.labels is not None:
-        answer_file = work / "answers.jsonl"
-        answers = recorded_answers(kafka, options.data, options.labels, target, topic, places, answer_file)
-        report_step(f"{answers.answered} of {answers.windows} windows of the history have a recorded answer")
-    training = Training(
-        servers=kafka.servers,
-        prefix=PREFIX,
-        source=datasets.source(options.data, options.source, work, options.source_lines),
-        target=target,
-        history_topic=topic,
-        history_ends=kafka.ends(topic),
-        seed=options.seed,
-        work=work,
-        answers=answer_file,
-        overrides=options.training,
-    )
+        file = work / "answers.jsonl"
+        answers = recorded_answers(kafka, options.data, options.labels, target, places, file)
+        settings |= {"labeller": "recorded", "recorded": {"answers": str(file)}}
+        report_step(f"{answers['answered']} of {answers['windows']} windows of the history have a recorded answer")
+    source = datasets.source(options.data, options.source, work, options.source_lines)
     report_step(f"train {target.name} from {options.source}, and publish")
-    started = time.monotonic()
-    training.run()
-    return answers, time.monotonic() - started
+    return answers, train(kafka, PREFIX, source, target, work, settings | options.training)
 
 
 def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     topics = Topics(PREFIX)
-    topic = live_topic(target)
-    stream = Stream(kafka, PREFIX, topic, target, work)
+    stream = Stream(kafka, PREFIX, target, work)
     report_step(f"stream {len(target.live)} lines through the agent, kill it once, restart it")
     places, crash = stream.run_with_crash(f"bench-{target.name}")
     late, dead_letters = len(kafka.read(topics.late)), len(kafka.read(topics.dlq))
@@ -186,7 +164,7 @@ def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     second = [window for window in windows if window.replay]
     alerts_first = [alert for alert in alerts if not alert.data.replay]
     alerts_second = [alert for alert in alerts if alert.data.replay]
-    cuts = reference_windows(kafka.read_raw(topic), RULES[target.name])
+    cuts = reference_windows(kafka.read_raw(target.live_topic), RULES[target.name])
     return Outcome(
         lines=lines_by_place(places, target.live),
         cuts=cuts,

@@ -71,11 +71,6 @@ def generate(seed: int) -> DemoData:
     )
 
 
-def history_truth(seed: int) -> dict[str, str]:
-    """Session → failure kind of the history; only `bench` reads it, the demo does not."""
-    return _target_lines(target_system(seed), seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))[1]
-
-
 def closing_lines(
     lines: Sequence[GeneratedLine], spec: SystemSpec, partitions: int = PARTITIONS
 ) -> tuple[GeneratedLine, ...]:
