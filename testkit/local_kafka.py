@@ -28,15 +28,11 @@ from typing import Self
 
 from testkit.errors import KafkaUnavailable
 from testkit.kafka_jars import ensure_jars, java
-from testkit.processes import ManagedProcess
+from testkit.processes import HOST, ManagedProcess, free_port
 
-HOST = "127.0.0.1"
 START_SECONDS = 90.0  # 5 to 9 s on an idle machine, many times that on a busy one
 STOP_SECONDS = 20.0  # a clean stop takes 1 to 3 s
 POLL_SECONDS = 0.1
-# Below Linux's range for outgoing connections (from 32768): a client that keeps trying a dead port inside that range
-# can connect to itself and so take the port before the broker is back.
-PORTS = range(20_000, 32_000)
 
 
 class LocalKafka:
@@ -202,16 +198,6 @@ class LocalKafka:
         process, self._process = self._process, None
         if process is not None:
             process.stop(first)
-
-
-def free_port() -> int:
-    """A port that nobody listens on, outside the range of outgoing connections."""
-    for _ in range(200):
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise KafkaUnavailable(f"no free port found between {PORTS.start} and {PORTS.stop}")
 
 
 def _without_trace(output: str) -> str:

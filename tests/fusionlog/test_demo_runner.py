@@ -7,11 +7,11 @@ from rich.console import Console
 
 from fusionlog.__main__ import run
 from fusionlog.demo import checks, configs, runner
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.runner import _Demo
 from fusionlog.demo.scorer import Scores
+from fusionlog.errors import DemoError
 from fusionlog.render.spinner import Spinner
 from testkit.kafka_io import Committed
 from trainer.progress import Count, ProgressRecord, Stage, encode_record

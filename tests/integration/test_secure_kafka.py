@@ -16,7 +16,8 @@ from detector.testing import tiny_files
 from fusionlog.__main__ import run
 from schemas.topics import Topics
 from testkit.kafka_jars import java
-from testkit.local_kafka import HOST, LocalKafka, free_port
+from testkit.local_kafka import LocalKafka
+from testkit.processes import HOST, free_port
 from tests.integration.agent_harness import AgentProcess, Bench, wait_until
 from tests.integration.test_agent_faults import check_windows, interleaved, watermark_records
 
