@@ -75,26 +75,25 @@ class Source:
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """All lines of an xz file, without their line ends.
+    """All lines of a file, compressed or not, without their line ends.
 
     Raises:
         BenchError: the file is absent or not xz.
     """
-    try:
-        with lzma.open(path, "rb") as file:
-            return [line.rstrip(b"\r\n") for line in file]
-    except (OSError, lzma.LZMAError) as error:
-        raise BenchError(f"--data must hold {path.name} under {path.parent.name}/, got {path}: {error}") from error
+    return [line.rstrip(b"\r\n") for line in io.BytesIO(_content(path))]
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """Rows of a csv file, compressed or not."""
+    yield from csv.DictReader(io.StringIO(_content(path).decode()))
+
+
+def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        text = (lzma.decompress(content) if path.suffix == ".xz" else content).decode()
+        return lzma.decompress(content) if path.suffix == ".xz" else content
     except (OSError, lzma.LZMAError) as error:
         raise BenchError(f"--data must hold {path.name} under {path.parent.name}/, got {path}: {error}") from error
-    yield from csv.DictReader(io.StringIO(text))
 
 
 def blocks_of(line: bytes) -> tuple[bytes, ...]:
@@ -135,8 +134,7 @@ def source(data: Path, name: str, work: Path, limit_lines: int | None = None) ->
     if name == "bgl":
         return Source(name, path, None)
     labels = work / "anomaly_label.csv"
-    raw = read_lines(path) if path.suffix == ".xz" else path.read_bytes().splitlines()
-    _write_labels(data, raw, labels)
+    _write_labels(data, read_lines(path), labels)
     return Source(name, path, labels)
 
 

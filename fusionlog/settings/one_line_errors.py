@@ -145,9 +145,5 @@ def _masked(value: Any) -> Any:
 
 
 def _origin(location: tuple[int | str, ...], origins: Mapping[tuple[str, ...], str]) -> str:
-    path = tuple(str(part) for part in location)
-    while path:
-        if path in origins:
-            return origins[path]
-        path = path[:-1]
-    return ""
+    path = tuple(map(str, location))
+    return next((origins[path[:end]] for end in range(len(path), 0, -1) if path[:end] in origins), "")
