@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import datasets
-from bench.agreement import ReplayComparison, compare, first_by_id
+from bench.agreement import ReplayComparison, compare
 from bench.datasets import Target
 from bench.errors import MisuseError
 from bench.metrics import average_precision, keyword, most_wrong, new_event
@@ -189,8 +189,8 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
         truth.anomalous(window.key, (line.row for line in held))
         for window, held in zip(outcome.cuts, lines, strict=True)
     ]
-    found = first_by_id(outcome.windows)
-    by_place = {(window.key, window.partition, window.offsets[0]): window for window in found.values()}
+    # A window that was sent again after the crash counts by its first record.
+    by_place = {(window.key, window.partition, window.offsets[0]): window for window in reversed(outcome.windows)}
     seen = [by_place.get((window.key, window.partition, window.offsets[0])) for window in outcome.cuts]
     alerted = {alert.id for alert in outcome.alerts}
     verdicts = [window is not None and window.id in alerted for window in seen]
@@ -205,7 +205,7 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
         "source": options.source,
         "target": options.target,
         "lines": len(target.history) + len(target.live),
-        "windows": len(found),
+        "windows": len({window.id for window in outcome.windows}),
         "alerts": len(alerted),
         "precision": round(ours.precision, 4),
         "recall": round(ours.recall, 4),
