@@ -60,7 +60,7 @@ chart: setup ## check the Helm chart and the Dockerfile (Go builds helm and kube
 	deploy/tools/check_image.sh $(BIN)/uv
 
 kafka: setup ## run a real Apache Kafka in the foreground (Java and Maven needed)
-	$(BIN)/python deploy/kafka/local_kafka.py
+	$(BIN)/python -m testkit.local_kafka
 
 bench: setup ## the whole job on real logs in ../shared/data
 	$(BIN)/python -m bench e2e --data ../shared/data --source hdfs --target bgl --json

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +48,8 @@ def _interrupt(*_: object) -> None:
 def _e2e(options: argparse.Namespace) -> int:
     from bench import e2e
 
-    result = e2e.run(
-        e2e.Options(
-            data=options.data,
-            source=options.source,
-            target=options.target,
-            labels=options.labels,
-            seed=options.seed,
-            bootstrap_servers=options.bootstrap_servers,
-            work=options.work,
-        )
-    )
+    given = ("data", "source", "target", "labels", "seed", "bootstrap_servers", "work")
+    result = e2e.run(e2e.Options(**{name: getattr(options, name) for name in given}))
     _write(result, options)
     return OK if e2e.passed(result) else _fail("windows were lost or cut, or the replay differs", FAILED)
 
@@ -103,58 +95,50 @@ def _fail(message: str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Long, but one flat list of options.
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, epilog=_EXAMPLES, formatter_class=formatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="{e2e,parse,storm,report}")
+    add = partial(commands.add_parser, formatter_class=formatter, epilog=_EXAMPLES)
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
     common.add_argument("--out", type=Path, help="also write the result into this file")
-    e2e = commands.add_parser(
+    work = argparse.ArgumentParser(add_help=False)
+    work.add_argument("--work", type=Path, help="keep settings and logs in this folder")
+    e2e = add(
         "e2e",
-        parents=[data, common],
-        formatter_class=formatter,
+        parents=[data, common, work],
         help="train on one system, stream another through a Kafka, kill the agent once, replay",
         description="Train from Kafka without target labels, run the agent with one SIGKILL, compare with the truth.",
-        epilog=_EXAMPLES,
     )
     e2e.add_argument("--source", choices=SYSTEMS, required=True, help="labelled system")
     e2e.add_argument("--target", choices=SYSTEMS, required=True, help="unlabelled system, other than the source")
     e2e.add_argument("--labels", type=Path, help="recorded LLM answers that label the target (default: heuristic)")
     e2e.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     e2e.add_argument("--bootstrap-servers", help="use this Kafka, without the run's topics, instead of starting one")
-    e2e.add_argument("--work", type=Path, help="keep settings and logs in this folder")
-    commands.add_parser(
+    add(
         "parse",
         parents=[data, common],
-        formatter_class=formatter,
         help="how well and how fast lines are parsed",
         description="Grouping accuracy and speed of parsing.",
-        epilog=_EXAMPLES,
     )
-    storm = commands.add_parser(
+    storm = add(
         "storm",
-        parents=[common],
-        formatter_class=formatter,
+        parents=[common, work],
         help="kill agents and broker while lines flow, and look for losses",
         description="Inject faults by seed on a real Kafka and check, from topics alone, that nothing was lost.",
-        epilog=_EXAMPLES,
     )
     storm.add_argument("--seeds", type=int, default=3, help="number of runs (default: 3)")
     storm.add_argument("--first-seed", type=int, default=1, help="seed of the first run (default: 1)")
     storm.add_argument("--seconds", type=float, default=60.0, help="how long faults are injected per run (default: 60)")
-    storm.add_argument("--work", type=Path, help="keep settings and logs in this folder")
-    report = commands.add_parser(
+    report = add(
         "report",
         parents=[data],
-        formatter_class=formatter,
         help="write bench/results into docs/accuracy.md",
         description="Write the table of the stored results, or measure all of them first.",
-        epilog=_EXAMPLES,
     )
     report.add_argument("--measure", action="store_true", help="first run every pair with each labeller (minutes)")
     report.add_argument("--document", type=Path, default=DOCUMENT, help=f"document to write into (default: {DOCUMENT})")

@@ -1,6 +1,7 @@
 """One run of the agent against its replay."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -10,19 +11,6 @@ from schemas.closed_window import ClosedWindow
 from schemas.codec import encode
 
 SCORE_TOLERANCE = 1e-5
-
-
-def first_by_id(windows: Iterable[ClosedWindow]) -> dict[str, ClosedWindow]:
-    """One record per window id."""
-    found: dict[str, ClosedWindow] = {}
-    for window in windows:
-        found.setdefault(window.id, window)
-    return found
-
-
-def members(window: ClosedWindow) -> bytes:
-    """The window's record without the fields that a replay may change: score, verdict and the replay mark."""
-    return encode(msgspec.structs.replace(window, score=0.0, anomalous=False, replay=False))
 
 
 @dataclass(frozen=True)
@@ -47,18 +35,19 @@ def compare(
     """Every record of both runs: equal ids hold equal bytes, and both runs have the same ids."""
     bytes_first, bytes_second = _bytes_by_id(first), _bytes_by_id(second)
     same = bool(bytes_first) and bytes_first == bytes_second and all(len(found) == 1 for found in bytes_first.values())
-    scores: dict[str, list[float]] = {}
+    scores: defaultdict[str, list[float]] = defaultdict(list)
     for window in (*first, *second):
-        scores.setdefault(window.id, []).append(window.score)
+        scores[window.id].append(window.score)
     spread = max((max(found) - min(found) for found in scores.values()), default=0.0)
     return ReplayComparison(same, _alert_bytes(alerts[0]) == _alert_bytes(alerts[1]), spread)
 
 
-def _bytes_by_id(windows: Iterable[ClosedWindow]) -> Mapping[str, frozenset[bytes]]:
-    found: dict[str, set[bytes]] = {}
+def _bytes_by_id(windows: Iterable[ClosedWindow]) -> dict[str, set[bytes]]:
+    """The records of each window without the fields that a replay may change: score, verdict and the replay mark."""
+    found: defaultdict[str, set[bytes]] = defaultdict(set)
     for window in windows:
-        found.setdefault(window.id, set()).add(members(window))
-    return {window_id: frozenset(records) for window_id, records in found.items()}
+        found[window.id].add(encode(msgspec.structs.replace(window, score=0.0, anomalous=False, replay=False)))
+    return found
 
 
 def _alert_bytes(alerts: Iterable[Alert]) -> set[tuple[str, bytes]]:

@@ -23,7 +23,7 @@ HDFS_PART_BLOCKS = 55
 IDLE_SECONDS = 86_400
 SIZE_SECONDS = 60
 
-SPECS: Mapping[str, dict[str, Any]] = {
+SPECS: Mapping[str, dict[str, Any]] = {  # settings of a system, as in YAML
     "hdfs": {
         "name": "hdfs",
         "format": "raw",
@@ -50,9 +50,14 @@ class Target:
     partitions: int = 2
 
     @property
-    def spec(self) -> dict[str, Any]:
-        """Settings of the system, as in YAML."""
-        return SPECS[self.name]
+    def history_topic(self) -> str:
+        """Topic of the part that trains."""
+        return f"raw.{self.name}.history"
+
+    @property
+    def live_topic(self) -> str:
+        """Topic of the part that is streamed."""
+        return f"raw.{self.name}.live"
 
     @property
     def tail_seconds(self) -> float:
@@ -68,33 +73,27 @@ class Source:
     path: Path
     labels: Path | None
 
-    @property
-    def spec(self) -> dict[str, Any]:
-        """Settings of the system, as in YAML."""
-        return SPECS[self.name]
-
 
 def read_lines(path: Path) -> list[bytes]:
-    """All lines of an xz file, without their line ends.
+    """All lines of a file, compressed or not, without their line ends.
 
     Raises:
         BenchError: the file is absent or not xz.
     """
-    try:
-        with lzma.open(path, "rb") as file:
-            return [line.rstrip(b"\r\n") for line in file]
-    except (OSError, lzma.LZMAError) as error:
-        raise BenchError(f"--data must hold {path.name} under {path.parent.name}/, got {path}: {error}") from error
+    return [line.rstrip(b"\r\n") for line in io.BytesIO(_content(path))]
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """Rows of a csv file, compressed or not."""
+    yield from csv.DictReader(io.StringIO(_content(path).decode()))
+
+
+def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        text = (lzma.decompress(content) if path.suffix == ".xz" else content).decode()
+        return lzma.decompress(content) if path.suffix == ".xz" else content
     except (OSError, lzma.LZMAError) as error:
         raise BenchError(f"--data must hold {path.name} under {path.parent.name}/, got {path}: {error}") from error
-    yield from csv.DictReader(io.StringIO(text))
 
 
 def blocks_of(line: bytes) -> tuple[bytes, ...]:
@@ -135,8 +134,7 @@ def source(data: Path, name: str, work: Path, limit_lines: int | None = None) ->
     if name == "bgl":
         return Source(name, path, None)
     labels = work / "anomaly_label.csv"
-    raw = read_lines(path) if path.suffix == ".xz" else path.read_bytes().splitlines()
-    _write_labels(data, raw, labels)
+    _write_labels(data, read_lines(path), labels)
     return Source(name, path, labels)
 
 

@@ -4,22 +4,21 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import datasets
-from bench.agreement import ReplayComparison, compare, first_by_id
+from bench.agreement import ReplayComparison, compare
 from bench.datasets import Target
-from bench.errors import BenchError, MisuseError
+from bench.errors import MisuseError
 from bench.metrics import average_precision, keyword, most_wrong, new_event
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
-from bench.training import AnswerCount, Training, lines_by_place, lines_of, recorded_answers
+from bench.training import lines_by_place, lines_of, recorded_answers, train
 from bench.truth import Truth, read_truth
-from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import R, decode
@@ -28,6 +27,7 @@ from testkit.checker import Audit, audit
 from testkit.confusion import confusion
 from testkit.kafka_io import Kafka
 from testkit.lines import Place, RecordedLine
+from testkit.local_kafka import LocalKafka
 from testkit.processes import fusionlog_process
 from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 
@@ -56,7 +56,7 @@ class Options:
     source_lines: int | None = None
     part_lines: int = datasets.BGL_PART_LINES
     part_blocks: int = datasets.HDFS_PART_BLOCKS
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check the options.
@@ -92,7 +92,8 @@ def run(options: Options) -> dict[str, Any]:
 
     Raises:
         MisuseError: the options are wrong.
-        BenchError: a step fails.
+        BenchError: a file has the wrong content.
+        TestkitError: a step fails.
     """
     options.check()
     started = time.monotonic()
@@ -100,14 +101,18 @@ def run(options: Options) -> dict[str, Any]:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fusionlog-bench-")))
         work.mkdir(parents=True, exist_ok=True)
         target = datasets.target(options.data, options.target, options.part_lines, options.part_blocks)
-        kafka = Kafka(stack.enter_context(_kafka(options.bootstrap_servers)))
+        servers = options.bootstrap_servers
+        if servers is None:
+            report_step("start Kafka")
+            servers = stack.enter_context(LocalKafka()).bootstrap_servers
+        kafka = Kafka(servers)
         _create_topics(kafka, target, work)
         answers, training_seconds = _train(options, kafka, target, work)
         outcome = _stream(kafka, target, work)
     result = _result(options, target, outcome, read_truth(options.data, target.name))
     result["seconds"] = round(time.monotonic() - started, 1)
     result |= _details(options, target, outcome)
-    result |= {"training_seconds": round(training_seconds, 1), "answers": asdict(answers) if answers else None}
+    result |= {"training_seconds": round(training_seconds, 1), "answers": answers}
     return result | {"seed": options.seed, **environment()}
 
 
@@ -121,69 +126,34 @@ def report_step(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-@contextlib.contextmanager
-def _kafka(servers: str | None) -> Iterator[str]:
-    if servers is not None:
-        yield servers
-        return
-    report_step("start Kafka")
-    try:
-        with LocalKafka() as kafka:
-            yield kafka.bootstrap_servers
-    except KafkaUnavailable as error:
-        raise BenchError(str(error)) from error
-
-
 def _create_topics(kafka: Kafka, target: Target, work: Path) -> None:
     """Create fusionlog's topics with its command, as an operator does, and raw topics that accept old timestamps."""
     arguments = ["--bootstrap-servers", kafka.servers, "--topic-prefix", PREFIX, "--partitions", str(target.partitions)]
     with fusionlog_process(["topics", "create", *arguments], work / "topics.log") as program:
         program.finish(TOPICS_SECONDS)
-    for topic in (history_topic(target), live_topic(target)):
+    for topic in (target.history_topic, target.live_topic):
         kafka.create_raw_topic(topic, target.partitions)
 
 
-def history_topic(target: Target) -> str:
-    """Topic of the part that trains."""
-    return f"raw.{target.name}.history"
-
-
-def live_topic(target: Target) -> str:
-    """Topic of the part that is streamed."""
-    return f"raw.{target.name}.live"
-
-
-def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[AnswerCount | None, float]:
-    topic = history_topic(target)
+def _train(options: Options, kafka: Kafka, target: Target, work: Path) -> tuple[dict[str, int] | None, float]:
+    topic = target.history_topic
     report_step(f"produce {len(target.history)} lines of history to {topic}")
     places = kafka.produce_lines(topic, target.history, target.partitions)
-    answers, answer_file = None, None
+    settings: dict[str, Any] = {"seed": options.seed}
+    answers = None
     if options.labels is not None:
-        answer_file = work / "answers.jsonl"
-        answers = recorded_answers(kafka, options.data, options.labels, target, topic, places, answer_file)
-        report_step(f"{answers.answered} of {answers.windows} windows of the history have a recorded answer")
-    training = Training(
-        servers=kafka.servers,
-        prefix=PREFIX,
-        source=datasets.source(options.data, options.source, work, options.source_lines),
-        target=target,
-        history_topic=topic,
-        history_ends=kafka.ends(topic),
-        seed=options.seed,
-        work=work,
-        answers=answer_file,
-        overrides=options.training,
-    )
+        file = work / "answers.jsonl"
+        answers = recorded_answers(kafka, options.data, options.labels, target, places, file)
+        settings |= {"labeller": "recorded", "recorded": {"answers": str(file)}}
+        report_step(f"{answers['answered']} of {answers['windows']} windows of the history have a recorded answer")
+    source = datasets.source(options.data, options.source, work, options.source_lines)
     report_step(f"train {target.name} from {options.source}, and publish")
-    started = time.monotonic()
-    training.run()
-    return answers, time.monotonic() - started
+    return answers, train(kafka, PREFIX, source, target, work, settings | options.training)
 
 
 def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     topics = Topics(PREFIX)
-    topic = live_topic(target)
-    stream = Stream(kafka, PREFIX, topic, target, work)
+    stream = Stream(kafka, PREFIX, target, work)
     report_step(f"stream {len(target.live)} lines through the agent, kill it once, restart it")
     places, crash = stream.run_with_crash(f"bench-{target.name}")
     late, dead_letters = len(kafka.read(topics.late)), len(kafka.read(topics.dlq))
@@ -194,7 +164,7 @@ def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     second = [window for window in windows if window.replay]
     alerts_first = [alert for alert in alerts if not alert.data.replay]
     alerts_second = [alert for alert in alerts if alert.data.replay]
-    cuts = reference_windows(kafka.read_raw(topic), RULES[target.name])
+    cuts = reference_windows(kafka.read_raw(target.live_topic), RULES[target.name])
     return Outcome(
         lines=lines_by_place(places, target.live),
         cuts=cuts,
@@ -219,8 +189,8 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
         truth.anomalous(window.key, (line.row for line in held))
         for window, held in zip(outcome.cuts, lines, strict=True)
     ]
-    found = first_by_id(outcome.windows)
-    by_place = {(window.key, window.partition, window.offsets[0]): window for window in found.values()}
+    # A window that was sent again after the crash counts by its first record.
+    by_place = {(window.key, window.partition, window.offsets[0]): window for window in reversed(outcome.windows)}
     seen = [by_place.get((window.key, window.partition, window.offsets[0])) for window in outcome.cuts]
     alerted = {alert.id for alert in outcome.alerts}
     verdicts = [window is not None and window.id in alerted for window in seen]
@@ -235,7 +205,7 @@ def _result(options: Options, target: Target, outcome: Outcome, truth: Truth) ->
         "source": options.source,
         "target": options.target,
         "lines": len(target.history) + len(target.live),
-        "windows": len(found),
+        "windows": len({window.id for window in outcome.windows}),
         "alerts": len(alerted),
         "precision": round(ours.precision, 4),
         "recall": round(ours.recall, 4),

@@ -1,9 +1,9 @@
 """Errors of the benchmark.
 
-BenchError          the run cannot continue: Kafka is absent, or a file has the wrong content
+BenchError          the run cannot continue: a file has the wrong content
 └── MisuseError     an option is wrong (exit code 2)
 
-Errors of processes, topics and reference windows are `testkit.errors.TestkitError`.
+Errors of Kafka, processes, topics and reference windows are `testkit.errors.TestkitError`.
 """
 
 

@@ -6,9 +6,7 @@ its templates are frozen, the lines are matched. drain3's group is its cluster w
 README and of the method's public code, one pass per mask.
 """
 
-import csv
 import logging
-import lzma
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -19,6 +17,7 @@ from drain3 import TemplateMiner
 from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
+from bench.datasets import read_lines, read_rows
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
@@ -67,8 +66,7 @@ def template_miner() -> TemplateMiner:
 
 def read_sample(data: Path, name: str) -> tuple[list[str], list[str]]:
     """Contents and true template ids of a Loghub sample."""
-    with lzma.open(data / "loghub2k" / f"{name}_2k.log_structured.csv.xz", "rt", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(read_rows(data / "loghub2k" / f"{name}_2k.log_structured.csv.xz"))
     return [row["Content"] for row in rows], [row["EventId"] for row in rows]
 
 
@@ -130,5 +128,5 @@ def _groups(labels: Sequence[Hashable]) -> set[frozenset[int]]:
 def _read_stream(path: Path, layout: str) -> list[str]:
     spec = SystemSpec.model_validate({"name": "bench", "format": "raw", "layout": layout})
     reader = SystemReader(spec, TemplateMatcher(()))
-    with lzma.open(path, "rb") as file:
-        return [read.text for line in file if line.strip() for read in reader.lines(InputRecord(0, line, 0))]
+    lines = [line for line in read_lines(path) if line.strip()]
+    return [read.text for line in lines for read in reader.lines(InputRecord(0, line, 0))]

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
 from bench.result import environment
-from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
 from testkit.kafka_bed import KafkaBed
+from testkit.local_kafka import LocalKafka
 from testkit.storm import PARTITIONS, Storm, StormResult
 
 LOSSES = ("unaccounted", "doubled", "lost", "partial", "contradictory", "behind", "missing_alerts", "stray_alerts")
@@ -23,17 +22,13 @@ def run(seeds: int, first_seed: int, seconds: float, work: Path | None = None) -
     """Run the seeds one after another, each on topics of its own.
 
     Raises:
-        BenchError: there is no Kafka.
-        TestkitError: a run does not get to its end.
+        TestkitError: there is no Kafka, or a run does not get to its end.
     """
     started = time.monotonic()
     results = []
     with contextlib.ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fusionlog-storm-")))
-        try:
-            broker = stack.enter_context(LocalKafka())
-        except KafkaUnavailable as error:
-            raise BenchError(str(error)) from error
+        broker = stack.enter_context(LocalKafka())
         for seed in range(first_seed, first_seed + seeds):
             print(f"storm of seed {seed}", file=sys.stderr, flush=True)
             logs = folder / f"seed-{seed}"

@@ -4,11 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from bench.datasets import Target
+from bench.datasets import SPECS, Target
 from schemas.topics import Topics
 from testkit.kafka_io import Kafka, Row, total
 from testkit.lines import Place, RecordedLine
@@ -43,29 +42,12 @@ class Crash:
 
 @dataclass(frozen=True)
 class Stream:
-    """A live topic and the agents that read it."""
+    """The live topic of a target and the agents that read it."""
 
     kafka: Kafka
     prefix: str
-    topic: str
     target: Target
     work: Path
-
-    def settings(self, group: str, *, replay: bool) -> dict[str, Any]:
-        """The agent's settings file."""
-        return {
-            "kafka": {"bootstrap_servers": self.kafka.servers},
-            "topic_prefix": self.prefix,
-            "group": group,
-            "systems": [{"topics": [self.topic], "spec": self.target.spec}],
-            "start": "earliest",
-            "checkpoint_seconds": CHECKPOINT_SECONDS,
-            "close_idle_by_clock": False,
-            "session_timeout_seconds": SESSION_SECONDS,
-            "http": {"host": "127.0.0.1", "port": 0},
-            "replay": replay,
-            "log": {"format": "json", "level": "info"},
-        }
 
     def run_with_crash(self, group: str) -> tuple[list[Place], Crash]:
         """Stream the live part; the place of each line, and the state at the kill.
@@ -73,22 +55,25 @@ class Stream:
         The agent processes the first piece up to a checkpoint. It is killed in the second piece, after it has sent a
         window or run for `MID_WORK_SECONDS`, before the next checkpoint. The restarted agent processes the rest.
         """
-        pieces = _split(self.target.live)
-        places = self._produce(pieces[0])
+        lines = self.target.live
+        first, second = (int(len(lines) * share) for share in PIECES)
+        places = self._produce(lines[:first])
         with self._agent(group, replay=False) as program:
             self._wait_for(group, len(places), program)
             before = self._windows()
-            places += self._produce(pieces[1])
+            places += self._produce(lines[first:second])
             deadline = time.monotonic() + MID_WORK_SECONDS
             while self._windows() == before and time.monotonic() < deadline:
                 program.check()
             program.kill()
         windows = self._windows()
         crash = Crash(self._committed(group), len(places), windows, windows - before)
-        places += self._produce(pieces[2])
+        places += self._produce(lines[second:])
         # A keyless record moves each partition's watermark past everything.
-        ends = [Row(number, b"end of the recording", self._end_ms()) for number in range(self.target.partitions)]
-        self.kafka.produce(self.topic, ends)
+        end_ms = max(line.time_ms for line in lines)
+        end_ms += int(self.target.tail_seconds + LATENESS_SECONDS + MARGIN_SECONDS) * 1000
+        ends = [Row(number, b"end of the recording", end_ms) for number in range(self.target.partitions)]
+        self.kafka.produce(self.target.live_topic, ends)
         self.run_to_end(group, replay=False)
         return places, crash
 
@@ -98,21 +83,34 @@ class Stream:
         Raises:
             TestkitError: it ends earlier, does not reach the end, or does not stop cleanly.
         """
-        end = total(self.kafka.ends(self.topic).values())
+        end = total(self.kafka.ends(self.target.live_topic).values())
         with self._agent(group, replay=replay) as program:
             self._wait_for(group, end, program)
             if program.stop() != 0:
                 program.check()
 
     def _agent(self, group: str, *, replay: bool) -> ManagedProcess:
+        settings = {
+            "kafka": {"bootstrap_servers": self.kafka.servers},
+            "topic_prefix": self.prefix,
+            "group": group,
+            "systems": [{"topics": [self.target.live_topic], "spec": SPECS[self.target.name]}],
+            "start": "earliest",
+            "checkpoint_seconds": CHECKPOINT_SECONDS,
+            "close_idle_by_clock": False,
+            "session_timeout_seconds": SESSION_SECONDS,
+            "http": {"host": "127.0.0.1", "port": 0},
+            "replay": replay,
+            "log": {"format": "json", "level": "info"},
+        }
         config = self.work / f"{group}.yaml"
-        config.write_text(yaml.safe_dump(self.settings(group, replay=replay), sort_keys=False))
+        config.write_text(yaml.safe_dump(settings, sort_keys=False))
         return fusionlog_process(["agent", "--config", str(config)], self.work / f"{group}.log")
 
     def _wait_for(self, group: str, position: int, program: ManagedProcess) -> None:
         program.wait_until(
             lambda: self._committed(group) >= position,
-            f"a committed position of {position} in {self.topic}",
+            f"a committed position of {position} in {self.target.live_topic}",
             TIMEOUT_SECONDS,
         )
 
@@ -120,18 +118,7 @@ class Stream:
         return total(self.kafka.ends(Topics(self.prefix).windows).values())
 
     def _committed(self, group: str) -> int:
-        return total(one.offset for one in self.kafka.committed(group, self.topic).values())
+        return total(one.offset for one in self.kafka.committed(group, self.target.live_topic).values())
 
     def _produce(self, lines: Sequence[RecordedLine]) -> list[Place]:
-        return self.kafka.produce_lines(self.topic, lines, self.target.partitions)
-
-    def _end_ms(self) -> int:
-        last = max(line.time_ms for line in self.target.live)
-        return last + int(self.target.tail_seconds + LATENESS_SECONDS + MARGIN_SECONDS) * 1000
-
-
-def _split(
-    lines: Sequence[RecordedLine],
-) -> tuple[Sequence[RecordedLine], Sequence[RecordedLine], Sequence[RecordedLine]]:
-    first, second = (int(len(lines) * share) for share in PIECES)
-    return lines[:first], lines[first:second], lines[second:]
+        return self.kafka.produce_lines(self.target.live_topic, lines, self.target.partitions)

@@ -1,13 +1,13 @@
 """The training side of the run: settings file, recorded answers under the history's window ids, `fusionlog train`."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bench.datasets import Source, Target
+from bench.datasets import SPECS, Source, Target
 from bench.errors import MisuseError
 from bench.recorded import AnswerBook, PublishedEvents, RecordedAnswer, write_answers
 from detector.windowing.cutter import window_id
@@ -19,82 +19,56 @@ from testkit.reference_windows import RULES, ReferenceWindow, reference_windows
 TRAIN_SECONDS = 3_600.0
 
 
-@dataclass(frozen=True)
-class Training:
-    """Settings for `fusionlog train`.
+def train(kafka: Kafka, prefix: str, source: Source, target: Target, work: Path, overrides: Mapping[str, Any]) -> float:
+    """Train on what the history topic holds and publish; the seconds that it took.
 
-    Attributes:
-        answers: recorded answers for the `recorded` labeller; None for the heuristic one.
-        overrides: settings of the trainer that replace the benchmark's.
+    Settings in `overrides` replace the benchmark's.
+
+    Raises:
+        ProcessError: `fusionlog train` fails.
     """
-
-    servers: str
-    prefix: str
-    source: Source
-    target: Target
-    history_topic: str
-    history_ends: Mapping[int, int]
-    seed: int
-    work: Path
-    answers: Path | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-
-    def settings(self) -> dict[str, Any]:
-        """Content of the settings file."""
-        ends = ",".join(f"p{partition}={end}" for partition, end in sorted(self.history_ends.items()))
-        source: dict[str, Any] = {"path": str(self.source.path), "spec": self.source.spec}
-        if self.source.labels is not None:
-            source["labels"] = str(self.source.labels)
-        settings: dict[str, Any] = {
-            "kafka": {"bootstrap_servers": self.servers},
-            "topic_prefix": self.prefix,
-            "store": "kafka://",
-            "source": source,
-            "target": {"path": f"kafka://{self.history_topic}", "spec": self.target.spec, "to": ends},
-            "labeller": "heuristic",
-            "seed": self.seed,
-            "work_dir": str(self.work / "trainer"),
-        }
-        if self.answers is not None:
-            settings |= {"labeller": "recorded", "recorded": {"answers": str(self.answers)}}
-        return settings | dict(self.overrides)
-
-    def run(self) -> None:
-        """Train and publish.
-
-        Raises:
-            BenchError: `fusionlog train` fails.
-        """
-        config = self.work / "train.yaml"
-        config.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
-        with fusionlog_process(["train", "--config", str(config)], self.work / "train.log") as program:
-            program.finish(TRAIN_SECONDS)
-
-
-@dataclass(frozen=True)
-class AnswerCount:
-    """How many of the history's windows have a recorded answer."""
-
-    windows: int
-    answered: int
+    topic = target.history_topic
+    ends = ",".join(f"p{partition}={end}" for partition, end in sorted(kafka.ends(topic).items()))
+    labels = {} if source.labels is None else {"labels": str(source.labels)}
+    settings = {
+        "kafka": {"bootstrap_servers": kafka.servers},
+        "topic_prefix": prefix,
+        "store": "kafka://",
+        "source": {"path": str(source.path), "spec": SPECS[source.name], **labels},
+        "target": {"path": f"kafka://{topic}", "spec": SPECS[target.name], "to": ends},
+        "labeller": "heuristic",
+        "work_dir": str(work / "trainer"),
+        **overrides,
+    }
+    config = work / "train.yaml"
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
+    started = time.monotonic()
+    with fusionlog_process(["train", "--config", str(config)], work / "train.log") as program:
+        program.finish(TRAIN_SECONDS)
+    return time.monotonic() - started
 
 
 def recorded_answers(
-    kafka: Kafka, data: Path, labels: Path, target: Target, topic: str, places: Sequence[Place], path: Path
-) -> AnswerCount:
-    """Write the recorded answers of the history part's windows, by window id.
+    kafka: Kafka, data: Path, labels: Path, target: Target, places: Sequence[Place], path: Path
+) -> dict[str, int]:
+    """Write the recorded answers of the history's windows, by window id; the number of windows and of answers.
 
     Raises:
         MisuseError: the file has no answer for any of the windows.
     """
     book, published = AnswerBook.read(labels), PublishedEvents(data, target.name)
     lines = lines_by_place(places, target.history)
+    topic = target.history_topic
     cuts = reference_windows(kafka.read_raw(topic), RULES[target.name])
-    answers = [(_id(target.name, topic, window), _answer(book, published, window, lines)) for window in cuts]
-    written = write_answers(path, ((window, answer) for window, answer in answers if answer is not None))
-    if not written:
+    answers: list[tuple[str, RecordedAnswer]] = []
+    for window in cuts:
+        answer = book.answer(published.of(line.row, line.value) for line in lines_of(window, lines))
+        if answer is not None:
+            identity = window_id(target.name, window.key, topic, window.partition, window.offsets[0])
+            answers.append((identity, answer))
+    if not answers:
         raise MisuseError(f"--labels must answer windows of {target.name}, got {labels.name} without an answer")
-    return AnswerCount(len(cuts), written)
+    return {"windows": len(cuts), "answered": write_answers(path, answers)}
 
 
 def lines_by_place(places: Sequence[Place], lines: Sequence[RecordedLine]) -> dict[Place, RecordedLine]:
@@ -105,13 +79,3 @@ def lines_by_place(places: Sequence[Place], lines: Sequence[RecordedLine]) -> di
 def lines_of(window: ReferenceWindow, lines: Mapping[Place, RecordedLine]) -> list[RecordedLine]:
     """The lines of a window."""
     return [lines[Place(window.partition, offset)] for offset in window.offsets]
-
-
-def _answer(
-    book: AnswerBook, published: PublishedEvents, window: ReferenceWindow, lines: Mapping[Place, RecordedLine]
-) -> RecordedAnswer | None:
-    return book.answer(published.of(line.row, line.value) for line in lines_of(window, lines))
-
-
-def _id(system: str, topic: str, window: ReferenceWindow) -> str:
-    return window_id(system, window.key, topic, window.partition, window.offsets[0])

@@ -9,8 +9,7 @@ from typer.exceptions import TyperException
 from agent.errors import AgentError
 from broker.errors import BrokerError, SettingsError
 from detector.errors import DetectorError
-from fusionlog.demo.errors import DemoError
-from fusionlog.errors import MissingExtra
+from fusionlog.errors import DemoError, MissingExtra
 from schemas.errors import RecordError
 from trainer.errors import TrainerError
 

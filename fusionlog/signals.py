@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 
 @contextmanager
@@ -16,8 +15,7 @@ def interrupted_by(numbers: Sequence[signal.Signals], word: str = "") -> Iterato
         word: printed at once on standard error, since stopping may take seconds.
     """
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def interrupt(*_: object) -> None:
         if word:
             # A handler can interrupt a print; the buffer of standard error cannot be entered twice.
             os.write(2, f"\nfusionlog: {word}\n".encode())

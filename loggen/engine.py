@@ -103,7 +103,7 @@ def simulate(service: Service, traffic: Traffic, rng: Random) -> list[SimulatedL
         delay_ms = rng.uniform(0, 1000 * _DELAY_SECONDS)
         for line in _session(service, fault, start, changed, rng):
             arrivals.append((line.time_ms + delay_ms, len(arrivals), line))
-    for line in _background(service.background, service, traffic.start_ms, start, rng):
+    for line in _background(service, traffic.start_ms, start, rng):
         arrivals.append((float(line.time_ms), len(arrivals), line))
     return [line for _, _, line in sorted(arrivals, key=lambda arrival: arrival[:2])]
 
@@ -170,14 +170,11 @@ def _with_extras(
     return result
 
 
-def _background(
-    entries: Sequence[Background], service: Service, start_ms: float, end_ms: float, rng: Random
-) -> Iterator[SimulatedLine]:
-    for entry in entries:
+def _background(service: Service, start_ms: float, end_ms: float, rng: Random) -> Iterator[SimulatedLine]:
+    for entry in service.background:
         time_ms = start_ms
         while (time_ms := time_ms + rng.expovariate(entry.per_minute / 60_000)) < end_ms:
-            text = fill(entry.statement.text, rng, {})
-            stamp = Stamp(
-                int(time_ms), rng.choice(service.hosts), entry.statement.level, entry.statement.component, "", text
-            )
+            statement = entry.statement
+            text = fill(statement.text, rng, {})
+            stamp = Stamp(int(time_ms), rng.choice(service.hosts), statement.level, statement.component, "", text)
             yield SimulatedLine(int(time_ms), service.layout(stamp))

@@ -17,23 +17,14 @@ def fill(text: str, rng: Random, values: Mapping[str, str]) -> str:
     """
 
     def draw(match: re.Match[str]) -> str:
-        own, name, low, high = match[1], match[2], match[3], match[4]
+        own, name, low, high = match.groups()
         if own:
             return values[name]
-        return _draw(name, int(low or 0), int(high or low or 0), rng)
+        if name not in _KINDS:
+            raise KeyError(f"field must be {', '.join(_KINDS)} or $name, got {name!r}")
+        return _KINDS[name](rng, int(low or 0), int(high or low or 0))
 
     return _FIELD.sub(draw, text)
-
-
-def _draw(kind: str, low: int, high: int, rng: Random) -> str:
-    if kind not in _KINDS:
-        raise KeyError(f"field must be {', '.join(_KINDS)} or $name, got {kind!r}")
-    return _KINDS[kind](rng, low, high)
-
-
-def _uuid(rng: Random) -> str:
-    raw = f"{rng.getrandbits(128):032x}"
-    return "-".join((raw[:8], raw[8:12], raw[12:16], raw[16:20], raw[20:]))
 
 
 _KINDS: dict[str, Callable[[Random, int, int], str]] = {
@@ -44,5 +35,4 @@ _KINDS: dict[str, Callable[[Random, int, int], str]] = {
     "port": lambda rng, *_: str(rng.randint(1024, 65535)),
     "user": lambda rng, *_: rng.choice(_USERS),
     "path": lambda rng, *_: f"/srv/{rng.choice(_FOLDERS)}/{rng.randint(0, 99):02d}/{rng.getrandbits(32):08x}",
-    "uuid": lambda rng, *_: _uuid(rng),
 }

@@ -1,9 +1,12 @@
 """Programs as managed processes: started with a log file, watched, and ended by their process id."""
 
 import atexit
+import contextlib
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +22,10 @@ STOP_SECONDS = 60.0
 WAIT_SECONDS = 90.0
 POLL_SECONDS = 0.1
 TAIL_LINES = 25
+HOST = "127.0.0.1"
+# Below Linux's range for outgoing connections (from 32768): a client that keeps trying a dead port inside that range
+# can connect to itself and so take the port before the broker is back.
+PORTS = range(20_000, 32_000)
 ROOT = Path(__file__).resolve().parent.parent
 """Where the packages lie that this process imports; its children import the same ones."""
 
@@ -239,6 +246,20 @@ def wait_until(met: Callable[[], T], what: str, seconds: float = WAIT_SECONDS) -
             raise TestkitError(f"{what} must come true within {seconds:.0f} s, it did not")
         time.sleep(POLL_SECONDS)
     return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on, outside the range of outgoing connections.
+
+    Raises:
+        TestkitError: there is none.
+    """
+    for _ in range(200):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise TestkitError(f"no free port found between {PORTS.start} and {PORTS.stop}")
 
 
 def clean_environment() -> dict[str, str]:

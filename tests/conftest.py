@@ -9,7 +9,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
+from testkit.errors import KafkaUnavailable
+from testkit.local_kafka import LocalKafka
 
 # CI tries the same examples each time, so that a change is judged by what it changes; elsewhere they are new each time.
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -1,13 +1,11 @@
 """Keeps the settings inside the chart's `values.schema.json` equal to what agent and trainer accept.
 
-    python deploy/tools/values_schema.py          # rewrite the generated definitions
-    python deploy/tools/values_schema.py --check  # exit 1 when they are out of date
+    python deploy/tools/values_schema.py  # rewrites the generated definitions; a test compares them
 
 The chart's own values are written by hand; the definitions below `GENERATED` come from the pydantic models, so that a
 wrong setting is refused by `helm install` and not by a pod that never starts.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -96,22 +94,6 @@ def _reachable(roots: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(wanted.items()))
 
 
-def main() -> int:
-    """Rewrites the file, or with --check says whether that would change it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the file is out of date")
-    check = parser.parse_args().check
-    held = SCHEMA.read_text(encoding="utf-8")
-    fresh = render(json.loads(held))
-    if held == fresh:
-        return 0
-    if check:
-        print(f"{SCHEMA} must follow the settings: run python deploy/tools/values_schema.py", file=sys.stderr)
-        return 1
-    SCHEMA.write_text(fresh, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    sys.exit(main())
+    SCHEMA.write_text(render(json.loads(SCHEMA.read_text(encoding="utf-8"))), encoding="utf-8")

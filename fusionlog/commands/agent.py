@@ -25,8 +25,7 @@ def agent(
     from fusionlog.render.console import emit
     from fusionlog.settings.load import load_settings
 
-    overrides = {"kafka": {"bootstrap_servers": bootstrap_servers}} if bootstrap_servers else {}
-    settings = load_settings(AgentSettings, config, overrides)
+    settings = load_settings(AgentSettings, config, {"kafka": {"bootstrap_servers": bootstrap_servers or None}})
     if check:  # needs no extra: settings are checked where nothing else is installed
         emit(f"settings are valid: {len(settings.systems)} system(s), group {settings.group}")
         return 0

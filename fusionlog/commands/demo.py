@@ -27,7 +27,7 @@ def demo(
 
     Example: fusionlog demo --seed 7
     """
-    from fusionlog.demo.errors import DemoError
+    from fusionlog.errors import DemoError
     from fusionlog.extras import MODULES, require_extra
 
     for extra in MODULES:

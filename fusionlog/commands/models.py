@@ -38,12 +38,13 @@ def list_models(
 
     kafka, topics = connection(config, bootstrap_servers, topic_prefix)
     registry = read_models(kafka, topics)
+    published = sorted(registry.pointers.values(), key=lambda pointer: (pointer.system, pointer.version))
+    pointers = [pointer for pointer in published if system in (None, pointer.system)]
     rows = [
         {
             "system": pointer.system,
             "version": pointer.version,
-            "champion": (champion := registry.champion(pointer.system)) is not None
-            and champion.version == pointer.version,
+            "champion": registry.champion(pointer.system) == pointer,
             "sha256": pointer.sha256,
             "labeller": pointer.labeller,
             "created": datetime.fromtimestamp(pointer.created_ms / 1000, tz=UTC).isoformat(timespec="seconds"),
@@ -51,8 +52,7 @@ def list_models(
             "store": pointer.store,
             "metrics": pointer.metrics,
         }
-        for pointer in sorted(registry.pointers.values(), key=lambda pointer: (pointer.system, pointer.version))
-        if system in (None, pointer.system)
+        for pointer in pointers
     ]
     if as_json:
         emit_json(rows)
@@ -63,16 +63,11 @@ def list_models(
         console.print(f"no model is published on {topics.models}: run 'fusionlog train'")
         return 0
     table = Table("system", "version", "serves", "sha256", "labeller", "created", "size")
-    for row in rows:
-        table.add_row(
-            str(row["system"]),
-            str(row["version"]),
-            "champion" if row["champion"] else "",
-            str(row["sha256"])[:12],
-            str(row["labeller"]),
-            str(row["created"]),
-            f"{int(str(row['size_bytes'])) / 1e6:.1f} MB",
-        )
+    for row, pointer in zip(rows, pointers, strict=True):
+        serves = "champion" if row["champion"] else ""
+        size = f"{pointer.size_bytes / 1e6:.1f} MB"
+        cells = (pointer.system, str(pointer.version), serves, pointer.sha256[:12], pointer.labeller)
+        table.add_row(*cells, str(row["created"]), size)
     console.print(table)
     return 0
 

@@ -1,7 +1,7 @@
 """Options that several commands share, and the Kafka settings that result from them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import BaseModel, ConfigDict
@@ -33,10 +33,6 @@ def connection(config: Path | None, bootstrap_servers: str | None, prefix: str |
     Raises:
         SettingsError: a setting is wrong.
     """
-    overrides: dict[str, Any] = {}
-    if bootstrap_servers:
-        overrides["kafka"] = {"bootstrap_servers": bootstrap_servers}
-    if prefix:
-        overrides["topic_prefix"] = prefix
+    overrides = {"kafka": {"bootstrap_servers": bootstrap_servers or None}, "topic_prefix": prefix or None}
     settings = load_settings(ConnectionSettings, config, overrides)
     return settings.kafka, Topics(settings.topic_prefix)

@@ -2,9 +2,8 @@
 
 import enum
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ from schemas.codec import decode
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordError
 from schemas.late_line import LateLine
+from schemas.topics import Topics
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -52,78 +52,6 @@ def group() -> None:
 
     Example: fusionlog tap alerts --bootstrap-servers localhost:9092
     """
-
-
-@app.command("alerts")
-def alerts(
-    config: Config = None,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    start: From = Start.EARLIEST,
-    limit: Limit = None,
-    until_end: UntilEnd = False,
-    as_json: AsJson = False,
-) -> int:
-    """Print alerts with their explanation.
-
-    Example: fusionlog tap alerts --bootstrap-servers localhost:9092 --from latest
-    """
-    kafka, topics = connection(config, bootstrap_servers, topic_prefix)
-    return _tap(_Tap(kafka, topics.alerts, start, limit, until_end), as_json, _alert)
-
-
-@app.command("windows")
-def windows(
-    config: Config = None,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    start: From = Start.EARLIEST,
-    limit: Limit = None,
-    until_end: UntilEnd = False,
-    as_json: AsJson = False,
-) -> int:
-    """Print closed windows with their score.
-
-    Example: fusionlog tap windows --topic-prefix staging --limit 20
-    """
-    kafka, topics = connection(config, bootstrap_servers, topic_prefix)
-    return _tap(_Tap(kafka, topics.windows, start, limit, until_end), as_json, _window)
-
-
-@app.command("late")
-def late(
-    config: Config = None,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    start: From = Start.EARLIEST,
-    limit: Limit = None,
-    until_end: UntilEnd = False,
-    as_json: AsJson = False,
-) -> int:
-    """Print lines that came after their window had been emitted.
-
-    Example: fusionlog tap late --until-end
-    """
-    kafka, topics = connection(config, bootstrap_servers, topic_prefix)
-    return _tap(_Tap(kafka, topics.late, start, limit, until_end), as_json, _late)
-
-
-@app.command("dlq")
-def dlq(
-    config: Config = None,
-    bootstrap_servers: BootstrapServers = None,
-    topic_prefix: TopicPrefix = None,
-    start: From = Start.EARLIEST,
-    limit: Limit = None,
-    until_end: UntilEnd = False,
-    as_json: AsJson = False,
-) -> int:
-    """Print dead letters: records that could not be read, and why.
-
-    Example: fusionlog tap dlq --until-end --json
-    """
-    kafka, topics = connection(config, bootstrap_servers, topic_prefix)
-    return _tap(_Tap(kafka, topics.dlq, start, limit, until_end), as_json, _dead_letter)
 
 
 Shown = tuple[Any, RenderableType]
@@ -164,57 +92,100 @@ def _dead_letter(message: Message) -> Shown:
     return {"reason": letter.reason, "message": letter.message, "place": place, "value": raw}, text
 
 
-@dataclass(frozen=True)
-class _Tap:
-    """Records of a topic, each once, in the order in which they come."""
+def _records(kafka: KafkaSettings, topic: str, start: Start, until_end: bool) -> Generator[Message]:
+    """Records of a topic, each once, in the order in which they come.
 
-    kafka: KafkaSettings
-    topic: str
-    start: Start
-    limit: int | None
-    until_end: bool
-
-    @property
-    def awaits(self) -> str:
-        """What it waits for, for a person before an empty screen."""
-        servers = self.kafka.bootstrap_servers
-        if self.until_end:
-            return f"records of {self.topic} on {servers}, up to its end"
-        which = "records" if self.start is Start.EARLIEST else "records from now on"
-        return f"waiting for {which} of {self.topic} on {servers}, until Ctrl-C"
-
-    def records(self) -> Generator[Message]:
-        """The records.
-
-        Raises:
-            BrokerError: the broker does not answer, or the topic is absent.
-        """
-        with TopicReader(self.kafka, self.topic, answer_seconds=REQUEST_SECONDS) as reader:
-            marks = reader.watermarks()
-            reader.start(dict.fromkeys(marks, EARLIEST if self.start is Start.EARLIEST else LATEST))
-            yield from islice(self._read(reader, marks), self.limit)
-
-    def _read(self, reader: TopicReader, marks: Mapping[int, tuple[int, int]]) -> Generator[Message]:
-        if self.until_end:
+    Raises:
+        BrokerError: the broker does not answer, or the topic is absent.
+    """
+    with TopicReader(kafka, topic, answer_seconds=REQUEST_SECONDS) as reader:
+        marks = reader.watermarks()
+        reader.start(dict.fromkeys(marks, EARLIEST if start is Start.EARLIEST else LATEST))
+        if until_end:
             ends = {number: end for number, (first, end) in marks.items() if end > first}
-            yield from reader.read_to({} if self.start is Start.LATEST else ends)
+            yield from reader.read_to({} if start is Start.LATEST else ends)
             return
         while True:
             yield from reader.poll(_POLL_SECONDS)
 
 
-def _tap(tap: _Tap, as_json: bool, show: Callable[[Message], Shown]) -> int:
+def _awaits(start: Start, until_end: bool, where: str) -> str:
+    """What a tap waits for, for a person before an empty screen."""
+    if until_end:
+        return f"records of {where}, up to its end"
+    which = "records" if start is Start.EARLIEST else "records from now on"
+    return f"waiting for {which} of {where}, until Ctrl-C"
+
+
+def _tap(records: Iterable[Message], as_json: bool, show: Callable[[Message], Shown]) -> None:
     console = Console(highlight=False)
-    note(tap.awaits)
-    with suppress(KeyboardInterrupt), closing(tap.records()) as records:
-        for message in records:
-            try:
-                document, text = show(message)
-            except (RecordError, ValueError) as error:
-                Console(stderr=True).print(f"offset {message.offset()} cannot be read: {error}", style="yellow")
-                continue
-            if as_json:
-                emit_json(document)
-            else:
-                print_lines(console, text)
-    return 0
+    for message in records:
+        try:
+            document, text = show(message)
+        except (RecordError, ValueError) as error:
+            Console(stderr=True).print(f"offset {message.offset()} cannot be read: {error}", style="yellow")
+            continue
+        if as_json:
+            emit_json(document)
+        else:
+            print_lines(console, text)
+
+
+def _add_command(name: str, topic_of: Callable[[Topics], str], show: Callable[[Message], Shown], text: str) -> None:
+    """Add `fusionlog tap <name>`; all of them take the same options."""
+
+    def command(
+        config: Config = None,
+        bootstrap_servers: BootstrapServers = None,
+        topic_prefix: TopicPrefix = None,
+        start: From = Start.EARLIEST,
+        limit: Limit = None,
+        until_end: UntilEnd = False,
+        as_json: AsJson = False,
+    ) -> int:
+        kafka, topics = connection(config, bootstrap_servers, topic_prefix)
+        topic = topic_of(topics)
+        note(_awaits(start, until_end, f"{topic} on {kafka.bootstrap_servers}"))
+        with suppress(KeyboardInterrupt), closing(_records(kafka, topic, start, until_end)) as records:
+            _tap(islice(records, limit), as_json, show)
+        return 0
+
+    app.command(name, help=text)(command)
+
+
+_add_command(
+    "alerts",
+    lambda topics: topics.alerts,
+    _alert,
+    """Print alerts with their explanation.
+
+    Example: fusionlog tap alerts --bootstrap-servers localhost:9092 --from latest
+    """,
+)
+_add_command(
+    "windows",
+    lambda topics: topics.windows,
+    _window,
+    """Print closed windows with their score.
+
+    Example: fusionlog tap windows --topic-prefix staging --limit 20
+    """,
+)
+_add_command(
+    "late",
+    lambda topics: topics.late,
+    _late,
+    """Print lines that came after their window had been emitted.
+
+    Example: fusionlog tap late --until-end
+    """,
+)
+_add_command(
+    "dlq",
+    lambda topics: topics.dlq,
+    _dead_letter,
+    """Print dead letters: records that could not be read, and why.
+
+    Example: fusionlog tap dlq --until-end --json
+    """,
+)

@@ -2,7 +2,7 @@
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +17,7 @@ _STOPPING = "stopping: the workers are ended, nothing is published"
 _INTERRUPTED = "interrupted: nothing is half published, 'fusionlog models ls' shows the version that serves"
 
 
-# Over 60 lines: Typer makes one option of each parameter, and the mapping below gives each option its settings key.
-# Long: each parameter is an option of the command line.
+# Long: Typer makes one option of each parameter, and the mapping below gives each option its settings key.
 def train(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (YAML).")] = None,
     source: Annotated[
@@ -143,7 +142,7 @@ def train(
         "kafka": {"bootstrap_servers": bootstrap_servers},
         "topic_prefix": topic_prefix,
     }
-    settings = load_settings(TrainerSettings, config, _given(overrides))
+    settings = load_settings(TrainerSettings, config, overrides)
     require_extra("train", "trainer")
     configure_logs()
     from trainer.recipe import train as run
@@ -166,12 +165,6 @@ def train(
 def _layout(layout: str | None, line_pattern: str | None) -> str | None:
     """The layout option; a line pattern alone selects `custom`, the only layout that takes one."""
     return "custom" if layout is None and line_pattern is not None else layout
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given: without None, and without sections that hold nothing else."""
-    given = {key: _given(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {key: value for key, value in given.items() if value is not None and value != {}}
 
 
 def _summary(report: "TrainingReport") -> list[str]:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from broker.embedded import PARTITION_BYTES
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
+from fusionlog.errors import DemoError
 from testkit.kafka_io import Kafka
 from testkit.lines import Place
 

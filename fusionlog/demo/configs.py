@@ -1,6 +1,5 @@
 """The settings files that the demo writes for the trainer and the agent, as a user would write them."""
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +49,6 @@ def write_agent(folder: Path, kafka: KafkaSettings, topics: Topics, data: DemoDa
             "log": {"format": "json", "level": "info"},
         },
     )
-
-
-def free_port() -> int:
-    """A free port of the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _spec(spec: SystemSpec) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from detector.system import SystemSpec
-from fusionlog.demo.systems import DemoSystem, source_system, target_system
-from loggen.demo import media
-from loggen.engine import SimulatedLine, Stamp, Traffic, rng_of, simulate, spread
+from fusionlog.demo.systems import MEDIA_SPEC, PAYMENTS_SPEC
+from loggen.demo import media, payments
+from loggen.engine import Service, SimulatedLine, Stamp, Traffic, rng_of, simulate, spread
 
 PARTITIONS = 4  # of every topic of the embedded broker
 SOURCE_SESSIONS = 1_500
@@ -55,35 +55,38 @@ class DemoData:
     kinds: dict[str, str]
 
 
+def source_service(seed: int) -> Service:
+    """The labelled source, in the words of a seed."""
+    return payments.payments(rng_of(seed, "payments"))
+
+
+def target_service(seed: int) -> Service:
+    """The unlabelled target, in the words of a seed."""
+    return media.media(rng_of(seed, "media"))
+
+
 def generate(seed: int) -> DemoData:
     """All data of a seed: the same bytes each time."""
-    source, target = source_system(seed), target_system(seed)
+    target = target_service(seed)
     history, _ = _target_lines(target, seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))
     live, truth = _target_lines(target, seed, "live", LIVE_SESSIONS, max(line.time_ms for line in history) + _PAUSE_MS)
     return DemoData(
-        source_spec=source.spec,
-        target_spec=target.spec,
-        source=_source_lines(source, seed),
+        source_spec=PAYMENTS_SPEC,
+        target_spec=MEDIA_SPEC,
+        source=_source_lines(seed),
         history=history,
         live=live,
         truth=truth,
-        kinds={fault.kind: fault.shows for fault in target.service.faults},
+        kinds={fault.kind: fault.shows for fault in target.faults},
     )
 
 
-def history_truth(seed: int) -> dict[str, str]:
-    """Session → failure kind of the history; only `bench` reads it, the demo does not."""
-    return _target_lines(target_system(seed), seed, "history", HISTORY_SESSIONS, _ms(_HISTORY_START))[1]
-
-
-def closing_lines(
-    lines: Sequence[GeneratedLine], spec: SystemSpec, partitions: int = PARTITIONS
-) -> tuple[GeneratedLine, ...]:
+def closing_lines(lines: Sequence[GeneratedLine], spec: SystemSpec) -> tuple[GeneratedLine, ...]:
     """One line without a key per partition, late enough to move the watermark past every open window."""
     window = spec.window
     after = max(line.time_ms for line in lines) + int(1000 * (window.idle_seconds + window.lateness_seconds)) + 60_000
     text = media.layout(Stamp(after, "m1", "debug", "gossip", "", "end of shift"))
-    return tuple(GeneratedLine(text, after, partition, "") for partition in range(partitions))
+    return tuple(GeneratedLine(text, after, partition, "") for partition in range(PARTITIONS))
 
 
 def write_source(path: Path, data: DemoData) -> None:
@@ -95,7 +98,7 @@ def write_source(path: Path, data: DemoData) -> None:
 
 def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[GeneratedLine]:
     """Endless live lines of the target in order of time, for `fusionlog generate`."""
-    target = target_system(seed)
+    target = target_service(seed)
     waiting: list[GeneratedLine] = []
     shift = 0
     while True:
@@ -108,20 +111,21 @@ def shifts(seed: int, sessions_per_minute: float, start_ms: int) -> Iterator[Gen
         shift += 1
 
 
-def _source_lines(source: DemoSystem, seed: int) -> tuple[tuple[str, bool], ...]:
+def _source_lines(seed: int) -> tuple[tuple[str, bool], ...]:
+    service = source_service(seed)
     rng = rng_of(seed, "source")
-    kinds = [fault.kind for fault in source.service.faults]
+    kinds = [fault.kind for fault in service.faults]
     failing = spread(int(rng.uniform(0.10, 0.15) * SOURCE_SESSIONS), kinds, _AT_LEAST, rng)
-    lines = simulate(source.service, Traffic(SOURCE_SESSIONS, _ms(_SOURCE_START), _RATE, failing), rng)
+    lines = simulate(service, Traffic(SOURCE_SESSIONS, _ms(_SOURCE_START), _RATE, failing), rng)
     return tuple((line.text, bool(line.failure)) for line in lines)
 
 
 def _target_lines(
-    target: DemoSystem, seed: int, part: str, sessions: int, start_ms: int, sessions_per_minute: float = _RATE
+    target: Service, seed: int, part: str, sessions: int, start_ms: int, sessions_per_minute: float = _RATE
 ) -> tuple[tuple[GeneratedLine, ...], dict[str, str]]:
     rng = rng_of(seed, part)
     live = part.startswith("live")
-    kinds = [fault.kind for fault in target.service.faults]
+    kinds = [fault.kind for fault in target.faults]
     rate = rng.uniform(0.055, 0.075) if live else rng.uniform(0.05, 0.075)
     traffic = Traffic(
         sessions=sessions,
@@ -131,7 +135,7 @@ def _target_lines(
         change_at=rng.uniform(0.3, 0.5) if live else 1.0,
         changed_share=rng.uniform(0.5, 0.8) if live else 0.0,
     )
-    lines = simulate(target.service, traffic, rng)
+    lines = simulate(target, traffic, rng)
     truth = {line.session: line.failure for line in lines if line.session}
     return tuple(_raw(line, number) for number, line in enumerate(lines)), truth
 

@@ -9,8 +9,8 @@ from detector.artifact.export import unpack
 from detector.model.detection_model import DetectionModel
 from detector.partition_reader import InputRecord, SystemReader
 from detector.system import SystemSpec
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
+from fusionlog.errors import DemoError
 from schemas.topics import Topics
 
 

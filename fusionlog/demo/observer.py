@@ -1,13 +1,13 @@
 """Collects the agent's output: shows alerts, keeps windows, and lists the lines that are accounted for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import Message
 
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
 from fusionlog.demo.scorer import ScoredWindow
 from fusionlog.demo.topics import Follower
+from fusionlog.errors import DemoError
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import decode
@@ -67,19 +67,14 @@ class Observer:
         if len(positions) != len(set(positions)):
             raise DemoError(f"every line must be in one window, got {len(positions) - len(set(positions))} in two")
         return [
-            self._scored(window, [lines[position] for position in _places(window)], is_new)
+            ScoredWindow(
+                key=window.key,
+                alerted=window.id in self.alerts,
+                lines=tuple(lines[position].text for position in _places(window)),
+                new_template=any(is_new(lines[position]) for position in _places(window)),
+            )
             for window in sorted(self.windows.values(), key=lambda window: (window.partition, window.offsets[0]))
         ]
-
-    def _scored(
-        self, window: ClosedWindow, lines: Sequence[GeneratedLine], is_new: Callable[[GeneratedLine], bool]
-    ) -> ScoredWindow:
-        return ScoredWindow(
-            key=window.key,
-            alerted=window.id in self.alerts,
-            lines=tuple(line.text for line in lines),
-            new_template=any(map(is_new, lines)),
-        )
 
     def _alert(self, message: Message) -> None:
         alert = decode(message.value() or b"", Alert)

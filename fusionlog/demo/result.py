@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from fusionlog.demo.scorer import Scores
-from fusionlog.render.alerts import summary
 
+PROMISED_RECALL = 0.6  # of each kind of failure
 _DIGITS = 4
 
 
@@ -61,20 +63,19 @@ class DemoResult:
     def table(self) -> RenderableType:
         """The result for a terminal."""
         scores = self.scores
-        return summary(
-            {
-                "lines produced / consumed": f"{self.lines_produced:,} / {self.lines_consumed:,}",
-                "windows, anomalous": f"{scores.windows:,}, {scores.anomalous}",
-                "alerts": str(scores.alerts),
-                "precision / recall / F1": f"{scores.precision:.3f} / {scores.recall:.3f} / {scores.f1:.3f}",
-                "F1 of a keyword rule": f"{scores.keyword_f1:.3f}",
-                "F1 of 'has a new template'": f"{scores.new_template_f1:.3f}",
-                "lines per second": f"{self.lines_per_second:,.0f}",
-                "model": f"version {self.model_version}, {self.model_sha256[:12]}, labeller {self.labeller}",
-                "time": f"{self.seconds:.0f} s, of which training {self.train_seconds:.0f} s",
-            },
-            {
-                kind: (self.kinds.get(kind, ""), self.windows_by_kind.get(kind, 0), recall)
-                for kind, recall in scores.recall_by_failure_kind.items()
-            },
-        )
+        figures = Table(title="Result", title_justify="left", show_header=False)
+        figures.add_row("lines produced / consumed", f"{self.lines_produced:,} / {self.lines_consumed:,}")
+        figures.add_row("windows, anomalous", f"{scores.windows:,}, {scores.anomalous}")
+        figures.add_row("alerts", str(scores.alerts))
+        figures.add_row("precision / recall / F1", f"{scores.precision:.3f} / {scores.recall:.3f} / {scores.f1:.3f}")
+        figures.add_row("F1 of a keyword rule", f"{scores.keyword_f1:.3f}")
+        figures.add_row("F1 of 'has a new template'", f"{scores.new_template_f1:.3f}")
+        figures.add_row("lines per second", f"{self.lines_per_second:,.0f}")
+        figures.add_row("model", f"version {self.model_version}, {self.model_sha256[:12]}, labeller {self.labeller}")
+        figures.add_row("time", f"{self.seconds:.0f} s, of which training {self.train_seconds:.0f} s")
+        title = "Recall by failure kind"
+        kinds = Table("failure kind", "shows in", "windows", "found", title=title, title_justify="left")
+        for kind, recall in scores.recall_by_failure_kind.items():
+            found = Text(f"{recall:.0%}", style="green" if recall >= PROMISED_RECALL else "red")
+            kinds.add_row(kind, self.kinds.get(kind, ""), str(self.windows_by_kind.get(kind, 0)), found)
+        return Group(figures, Text(), kinds)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
@@ -20,13 +21,13 @@ from broker.settings import KafkaSettings
 from detector.model.detection_model import DetectionModel
 from fusionlog.demo import configs
 from fusionlog.demo.checks import check_all_kept, check_room, consumed_lines, places_of
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, DemoData, GeneratedLine, closing_lines, generate, write_source
 from fusionlog.demo.model import load_champion, novelty_of
 from fusionlog.demo.observer import Observer
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.scorer import Scores, score
 from fusionlog.demo.topics import Follower, send
+from fusionlog.errors import DemoError
 from fusionlog.render.alerts import alert_block, alert_line, print_lines
 from fusionlog.render.spinner import Spinner
 from fusionlog.settings.load import load_settings
@@ -35,7 +36,7 @@ from schemas.alert import Alert
 from schemas.topics import Topics
 from testkit.errors import ProcessError, TestkitError
 from testkit.kafka_io import Kafka
-from testkit.processes import ManagedProcess, fusionlog_process
+from testkit.processes import ManagedProcess, free_port, fusionlog_process
 from trainer.progress import Stage, decode_records
 
 EMBEDDED = "embedded"
@@ -84,7 +85,7 @@ def _run(options: DemoOptions, console: Console) -> DemoResult:
         demo.prepare()
         demo.train()
         scores, consumed, live_seconds = demo.detect()
-        model = demo.model()
+        model = demo.model
         return DemoResult(
             seed=options.seed,
             broker=options.bootstrap_servers or EMBEDDED,
@@ -115,7 +116,6 @@ class _Demo:
         self._history_topic, self._live_topic = f"{prefix}.raw.history", f"{prefix}.raw.live"
         self._group = f"{prefix}-agent"
         self._seen: set[str] = set()
-        self._champion: DetectionModel | None = None
         self.train_seconds = 0.0
         self.data: DemoData = generate(options.seed)
         self.live: tuple[GeneratedLine, ...] = (*self.data.live, *closing_lines(self.data.live, self.data.target_spec))
@@ -153,7 +153,7 @@ class _Demo:
         ):
             training.finish(TRAIN_SECONDS, lambda: spinner.update(_stage_of(progress)))
         self.train_seconds = time.monotonic() - started
-        model = self.model()
+        model = self.model
         self._say(
             f"   model {model.name} version {model.version} ({model.sha256[:12]}, labeller {model.labeller}) published "
             f"after {self.train_seconds:.0f} s"
@@ -161,7 +161,7 @@ class _Demo:
 
     def detect(self) -> tuple[Scores, int, float]:
         """Run the agent over the live lines; returns scores, consumed lines, and seconds that the lines took."""
-        port = configs.free_port()
+        port = free_port()
         config = configs.write_agent(self._folder, self._kafka, self.topics, self.data, self._live_topic, port)
         self._say("[bold]3[/]  Starting the worker: fusionlog agent")
         log = self._folder / "agent.log"
@@ -177,18 +177,17 @@ class _Demo:
                 raise DemoError(f"the agent must end with 0 after SIGTERM, got {code}", agent.tail())
             observer.poll()
         consumed = consumed_lines(self._io, self._group, self._live_topic, self.live)
-        windows = observer.scored_windows(places_of(self.live), novelty_of(self.model(), self.data.target_spec))
+        windows = observer.scored_windows(places_of(self.live), novelty_of(self.model, self.data.target_spec))
         self._say(
             f"   {len(self.live):,} lines in {seconds:.1f} s, {len(observer.windows):,} windows, "
             f"{len(observer.alerts)} alerts, {len(observer.late)} late, {len(observer.dead)} dead letters"
         )
         return score(windows, self.data.truth), consumed, seconds
 
+    @cached_property
     def model(self) -> DetectionModel:
         """The model that serves, read back from the broker as the agent reads it."""
-        if self._champion is None:
-            self._champion = load_champion(self._kafka, self.topics, self.data.target_spec.name)
-        return self._champion
+        return load_champion(self._kafka, self.topics, self.data.target_spec.name)
 
     def _stream(self, agent: ManagedProcess, observer: Observer) -> float:
         """Send the live lines, show alerts meanwhile, wait until every window is closed; returns the seconds."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from testkit.confusion import confusion
@@ -13,6 +13,9 @@ _WORDS = re.compile(
     r"error|fail|fatal|exception|time(?:d )?\s?out|refused|reject|denied|panic|abort|crash|corrupt|lost|expired",
     re.IGNORECASE,
 )
+
+_SEVERITY_OR_WORDS = re.compile(f"{_SEVERITY.pattern}|{_WORDS.pattern}", re.IGNORECASE)
+KEYWORD_RULES = (_ERROR_SEVERITY.search, _SEVERITY.search, _WORDS.search, _SEVERITY_OR_WORDS.search)
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,11 @@ def score(windows: Sequence[ScoredWindow], truth: Mapping[str, str]) -> Scores:
         recall=ours.recall,
         f1=ours.f1,
         recall_by_failure_kind=_recall_by_kind(alerted, kinds),
-        keyword_f1=max(confusion([_says(window, rule) for window in windows], failing).f1 for rule in KEYWORD_RULES),
+        keyword_f1=max(
+            confusion([any(map(rule, window.lines)) for window in windows], failing).f1 for rule in KEYWORD_RULES
+        ),
         new_template_f1=confusion([window.new_template for window in windows], failing).f1,
     )
-
-
-KEYWORD_RULES: tuple[Callable[[str], bool], ...] = (
-    lambda line: _ERROR_SEVERITY.search(line) is not None,
-    lambda line: _SEVERITY.search(line) is not None,
-    lambda line: _WORDS.search(line) is not None,
-    lambda line: _SEVERITY.search(line) is not None or _WORDS.search(line) is not None,
-)
-
-
-def _says(window: ScoredWindow, rule: Callable[[str], bool]) -> bool:
-    return any(map(rule, window.lines))
 
 
 def _recall_by_kind(flagged: Sequence[bool], kinds: Sequence[str]) -> dict[str, float]:

@@ -1,10 +1,7 @@
-"""The demo's two systems, built for a seed: a labelled source and an unlabelled target."""
-
-from dataclasses import dataclass
+"""How the lines of the demo's two systems are read: a labelled source (payments) and an unlabelled target (media)."""
 
 from detector.system import MaskRule, SystemSpec, WindowSpec
 from loggen.demo import media, payments
-from loggen.engine import Service, rng_of
 
 MEDIA_SPEC = SystemSpec(
     name=media.NAME,
@@ -25,21 +22,3 @@ PAYMENTS_SPEC = SystemSpec(
     window=WindowSpec(kind="session", idle_seconds=120, max_lines=256),
     masks=(MaskRule(name="TXN", pattern=r"\bT[0-9A-F]{8}\b"),),
 )
-
-
-@dataclass(frozen=True)
-class DemoSystem:
-    """A service of the log generator and the spec that reads its lines."""
-
-    service: Service
-    spec: SystemSpec
-
-
-def source_system(seed: int) -> DemoSystem:
-    """The labelled source: payments."""
-    return DemoSystem(payments.payments(rng_of(seed, "payments")), PAYMENTS_SPEC)
-
-
-def target_system(seed: int) -> DemoSystem:
-    """The unlabelled target: a media pipeline."""
-    return DemoSystem(media.media(rng_of(seed, "media")), MEDIA_SPEC)

@@ -1,7 +1,6 @@
-"""Alerts and the demo's result as text for a terminal."""
+"""Alerts as text for a terminal."""
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from schemas.alert import Alert, TemplateEvidence
@@ -53,23 +52,6 @@ def print_lines(console: Console, renderable: RenderableType) -> None:
         console.print(renderable, no_wrap=True, overflow="ellipsis")
     else:
         console.print(renderable, soft_wrap=True)
-
-
-def summary(rows: dict[str, str], recall_by_kind: dict[str, tuple[str, int, float]]) -> RenderableType:
-    """The demo's result.
-
-    Args:
-        rows: name → figure.
-        recall_by_kind: failure kind → (what shows it, number of windows, share that was found).
-    """
-    figures = Table(title="Result", title_justify="left", show_header=False)
-    for name, figure in rows.items():
-        figures.add_row(name, figure)
-    kinds = Table("failure kind", "shows in", "windows", "found", title="Recall by failure kind", title_justify="left")
-    for kind, (shows, count, recall) in recall_by_kind.items():
-        style = "green" if recall >= 0.6 else "red"  # noqa: PLR2004 (the bound that the project promises)
-        kinds.add_row(kind, shows, str(count), Text(f"{recall:.0%}", style=style))
-    return Group(figures, Text(), kinds)
 
 
 def printable(text: str) -> str:

@@ -17,8 +17,6 @@ from pydantic import BaseModel, ValidationError
 from broker.errors import SettingsError
 from fusionlog.settings.one_line_errors import one_line
 
-__all__ = ["ENVIRONMENT_PREFIX", "SettingsError", "load_settings"]
-
 ENVIRONMENT_PREFIX = "FUSIONLOG_"
 MAX_FILE_BYTES = 1_048_576
 M = TypeVar("M", bound=BaseModel)
@@ -38,7 +36,7 @@ def load_settings(
     Args:
         model_type: the settings model.
         path: YAML file, or None for none.
-        overrides: nested values of the command line; a None value counts as not given.
+        overrides: nested values of the command line; None and a section without a value count as not given.
         environ: the environment; None reads the process's own.
 
     Raises:
@@ -47,9 +45,10 @@ def load_settings(
     layers: list[tuple[str, dict[str, Any]]] = []
     if path is not None:
         layers.append((str(path), _read_file(Path(path))))
-    variables = _read_environment(os.environ if environ is None else environ, set(_top_level_keys(model_type)))
+    known = {field.alias or name for name, field in model_type.model_fields.items()}
+    variables = _read_environment(os.environ if environ is None else environ, known)
     layers += [(f"environment variable {name}", values) for name, values in variables]
-    layers.append(("command line", _without_nones(overrides or {})))
+    layers.append(("command line", _given(overrides or {})))
     merged: dict[str, Any] = {}
     origins: dict[tuple[str, ...], str] = {}
     for origin, values in layers:
@@ -135,17 +134,9 @@ def _environment_value(name: str, text: str) -> Any:
         ) from None
 
 
-def _top_level_keys(model_type: type[BaseModel]) -> Iterator[str]:
-    for name, field in model_type.model_fields.items():
-        yield field.alias or name
-
-
-def _without_nones(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_nones(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if value is not None
-    }
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    given = {key: _given(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    return {key: value for key, value in given.items() if value is not None and value != {}}
 
 
 def _merge(

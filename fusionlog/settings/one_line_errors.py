@@ -105,7 +105,7 @@ def _allowed_keys(model_type: type[BaseModel], location: tuple[int | str, ...]) 
             for model in models
             for name, field in model.model_fields.items()
             if part in (name, field.alias)
-            for found in _models_in(field.annotation)
+            for found in models_in(field.annotation)
         ] or models
     return [field.alias or name for model in models for name, field in model.model_fields.items()]
 
@@ -118,17 +118,17 @@ def _path_of(words: str, models: list[type[BaseModel]]) -> tuple[str, ...]:
             if words == key:
                 return (key,)
             if words.startswith(f"{key}_"):
-                rest = _path_of(words.removeprefix(f"{key}_"), _models_in(field.annotation))
+                rest = _path_of(words.removeprefix(f"{key}_"), models_in(field.annotation))
                 if rest:
                     return (key, *rest)
     return ()
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """Every model in a type: itself, or inside Optional, a union, a tuple or a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def _shown(location: tuple[int | str, ...], value: Any) -> str:
@@ -145,9 +145,5 @@ def _masked(value: Any) -> Any:
 
 
 def _origin(location: tuple[int | str, ...], origins: Mapping[tuple[str, ...], str]) -> str:
-    path = tuple(str(part) for part in location)
-    while path:
-        if path in origins:
-            return origins[path]
-        path = path[:-1]
-    return ""
+    path = tuple(map(str, location))
+    return next((origins[path[:end]] for end in range(len(path), 0, -1) if path[:end] in origins), "")

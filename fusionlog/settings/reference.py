@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from agent.settings import AgentSettings
 from detector.settings import RowOf
 from fusionlog.render.console import emit
+from fusionlog.settings.one_line_errors import models_in
 from trainer.settings import TrainerSettings
 
 INTRODUCTION = """# Configuration
@@ -35,18 +36,12 @@ def reference() -> str:
 def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
-        inner = _model_in(field.annotation)
+        inner = next(iter(models_in(field.annotation)), None)
         if inner is not None:
             listed = str(field.annotation).startswith("tuple")
             yield from _rows(inner, f"{key}[]." if listed else f"{key}.")
             continue
         yield key, _default(field), _allowed(field.annotation, field.metadata), (field.description or "").strip()
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
 def _default(field: Any) -> str:

@@ -50,10 +50,7 @@ def media(rng: Random) -> Service:
             (words.log("noise", "tenant {n:1-300} uses priority lane", "info", "sched"), 0.03),
             # Rare and harmless, so that rarity alone is no proof; some are close to real symptoms in their words.
             (words.log("noise", "token of tenant {n:1-300} renewed before it expires", "info", "store"), 0.025),
-            (
-                words.log("noise", "clock of node m{n:1-9} stepped by {n:1-9} ms, within bounds", "warn", "sched"),
-                0.02,
-            ),
+            (words.log("noise", "clock of node m{n:1-9} stepped by {n:1-9} ms, within bounds", "warn", "sched"), 0.02),
             (words.log("noise", "scratch device at {n:60-80} percent, cleaner woken", "info", "store"), 0.008),
             (words.log("noise", "lease prolonged by {n:10-60} s", "info", "sched"), 0.015),
         ),

@@ -30,28 +30,16 @@ def payments(rng: Random) -> Service:
         workflows=(_capture(words), _refund(words), _payout(words)),
         faults=_faults(words),
         decoys=(
-            (
-                words.log("decoy", "Optional loyalty lookup failed, no points added", "error", "shop.Loyalty"),
-                0.06,
-            ),
-            (
-                words.log("decoy", "Self test finished: 0 errors, 0 failed assertions", "info", "core.SelfTest"),
-                0.04,
-            ),
+            (words.log("decoy", "Optional loyalty lookup failed, no points added", "error", "shop.Loyalty"), 0.06),
+            (words.log("decoy", "Self test finished: 0 errors, 0 failed assertions", "info", "core.SelfTest"), 0.04),
             (words.log("decoy", "Error page template reloaded from cache", "info", "web.Pages"), 0.04),
-            (
-                words.log("decoy", "Exception mapper registered for currency {n:1-180}", "debug", "web.Mapper"),
-                0.03,
-            ),
+            (words.log("decoy", "Exception mapper registered for currency {n:1-180}", "debug", "web.Mapper"), 0.03),
         ),
         noise=(
             (words.log("noise", "Heap at {n:20-75} percent after minor collection", "debug", "jvm.Gc"), 0.15),
             (words.log("noise", "Exchange rate table refreshed, age {n:1-59} s", "info", "rates.Cache"), 0.10),
             (words.log("noise", "Request sampled for tracing as {hex:16}", "debug", "web.Trace"), 0.06),
-            (
-                words.log("noise", "Feature switch three-d-secure-{n:1-3} read as on", "debug", "core.Switch"),
-                0.03,
-            ),
+            (words.log("noise", "Feature switch three-d-secure-{n:1-3} read as on", "debug", "core.Switch"), 0.03),
         ),
         background=(
             Background(words.log("beat", "Heartbeat of {n:4-9} members received", "debug", "cluster.Gossip"), 6),

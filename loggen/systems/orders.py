@@ -19,10 +19,7 @@ def orders(rng: Random, layout: Layout) -> Service:
         workflows=(_order(words), _browse(words), _ship(words)),
         faults=_faults(words),
         decoys=(
-            (
-                words.log("decoy", "recommendations unavailable, showing bestsellers", "warn", "shop.Recommend"),
-                0.05,
-            ),
+            (words.log("decoy", "recommendations unavailable, showing bestsellers", "warn", "shop.Recommend"), 0.05),
             (words.log("decoy", "validation error shown to user: postcode missing", "info", "shop.Form"), 0.05),
             (words.log("decoy", "no failed payments in this session", "debug", "shop.Pay"), 0.03),
         ),

@@ -20,10 +20,7 @@ def scheduler(rng: Random, layout: Layout) -> Service:
         faults=_faults(words),
         decoys=(
             (words.log("decoy", "previous attempt had exit code 0, no errors", "info", "batch.History"), 0.05),
-            (
-                words.log("decoy", "optional prolog failed, not needed for this queue", "warn", "batch.Prolog"),
-                0.05,
-            ),
+            (words.log("decoy", "optional prolog failed, not needed for this queue", "warn", "batch.Prolog"), 0.05),
             (words.log("decoy", "fault domain {n:1-8} chosen", "debug", "batch.Place"), 0.03),
         ),
         noise=(

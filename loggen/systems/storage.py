@@ -20,10 +20,7 @@ def storage(rng: Random, layout: Layout) -> Service:
         faults=_faults(words),
         decoys=(
             (words.log("decoy", "checksum error counter is 0", "info", "store.Scan"), 0.05),
-            (
-                words.log("decoy", "short-circuit read failed, using the network instead", "warn", "store.Read"),
-                0.05,
-            ),
+            (words.log("decoy", "short-circuit read failed, using the network instead", "warn", "store.Read"), 0.05),
             (words.log("decoy", "failed volumes: none", "info", "store.Volumes"), 0.03),
         ),
         noise=(

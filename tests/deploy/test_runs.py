@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.kafka.local_kafka import LocalKafka, free_port
 from detector.system import SystemSpec
 from fusionlog.demo.systems import MEDIA_SPEC as SPEC
 from schemas.topics import Topics
 from testkit.kafka_io import Kafka
+from testkit.local_kafka import LocalKafka
+from testkit.processes import free_port
 from tests.deploy.conftest import ROOT, Render
 from tests.deploy.workload import Workload, from_pod, from_service
 

@@ -8,9 +8,18 @@ import pytest
 
 from detector.input.line_reader import LineReader
 from detector.windowing.cutter import WindowCutter
-from fusionlog.demo.generator import PARTITIONS, DemoData, GeneratedLine, closing_lines, generate, shifts, write_source
+from fusionlog.demo.generator import (
+    PARTITIONS,
+    DemoData,
+    GeneratedLine,
+    closing_lines,
+    generate,
+    shifts,
+    source_service,
+    target_service,
+    write_source,
+)
 from fusionlog.demo.scorer import KEYWORD_RULES, ScoredWindow, score
-from fusionlog.demo.systems import source_system, target_system
 
 SEEDS = (1, 2)
 
@@ -38,7 +47,7 @@ def test_the_same_seed_gives_the_same_bytes(request: pytest.FixtureRequest, data
 
 def test_seeds_differ_in_words_and_kinds() -> None:
     """Different seeds have different vocabularies and different sets of failure kinds."""
-    made = [target_system(seed).service for seed in range(8)]
+    made = [target_service(seed) for seed in range(8)]
     assert len({frozenset(fault.kind for fault in service.faults) for service in made}) > 4
     assert len({repr(service.workflows) for service in made}) > 4
 
@@ -54,7 +63,7 @@ def test_every_sort_of_failure_occurs_often_enough(data: DemoData) -> None:
 
 def test_some_kinds_are_shared_with_the_source_and_some_are_the_targets_own(data: DemoData) -> None:
     """At least two kinds have a counterpart in the source, at least two have none."""
-    source = {fault.kind for fault in source_system(1).service.faults}
+    source = {fault.kind for fault in source_service(1).faults}
     assert len(source & set(data.kinds)) >= 2
     assert len([kind for kind, shows in data.kinds.items() if shows == "words" and kind not in source]) >= 2
 

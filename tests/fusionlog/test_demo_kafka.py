@@ -9,10 +9,10 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from broker.admin import ensure_topics
 from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import PARTITIONS, GeneratedLine
 from fusionlog.demo.observer import Observer
 from fusionlog.demo.topics import Follower, send
+from fusionlog.errors import DemoError
 from schemas.alert import Alert, ModelReference
 from schemas.closed_window import ClosedWindow
 from schemas.codec import encode

@@ -7,11 +7,11 @@ from rich.console import Console
 
 from fusionlog.__main__ import run
 from fusionlog.demo import checks, configs, runner
-from fusionlog.demo.errors import DemoError
 from fusionlog.demo.generator import GeneratedLine
 from fusionlog.demo.result import DemoResult
 from fusionlog.demo.runner import _Demo
 from fusionlog.demo.scorer import Scores
+from fusionlog.errors import DemoError
 from fusionlog.render.spinner import Spinner
 from testkit.kafka_io import Committed
 from trainer.progress import Count, ProgressRecord, Stage, encode_record
@@ -110,15 +110,29 @@ def test_the_written_settings_are_those_of_trainer_and_agent(demo: _Demo, tmp_pa
     assert not served.close_idle_by_clock
 
 
-def test_the_document_has_what_scripts_read() -> None:
-    """The JSON object has every promised key, and recall by kind is flat."""
-    scores = Scores(10, 2, 2, 1.0, 1.0, 1.0, {"crash": 1.0}, 0.3, 0.1)
-    result = DemoResult(
+def result_of(scores: Scores, windows: int) -> DemoResult:
+    """A result with so many windows of the kind `crash`."""
+    return DemoResult(
         seed=1, broker="embedded", topic_prefix="p", lines_produced=5, lines_consumed=5, scores=scores,
-        kinds={"crash": "words"}, windows_by_kind={"crash": 2}, lines_per_second=1.0, model_version=1,
+        kinds={"crash": "words"}, windows_by_kind={"crash": windows}, lines_per_second=1.0, model_version=1,
         model_sha256="a" * 64, labeller="heuristic", train_seconds=1.0, seconds=2.0,
     )  # fmt: skip
-    document = result.document()
+
+
+def test_the_table_names_every_kind() -> None:
+    """Each failure kind stands with what shows it, how often it was there and how much of it was found."""
+    output = StringIO()
+    Console(file=output, width=140).print(
+        result_of(Scores(10, 2, 12, 1.0, 1.0, 1.0, {"crash": 0.5}, 0.3, 0.1), 14).table()
+    )
+    rows = [line.replace("│", "").split() for line in output.getvalue().splitlines()]
+    assert ["alerts", "12"] in rows
+    assert ["crash", "words", "14", "50%"] in rows
+
+
+def test_the_document_has_what_scripts_read() -> None:
+    """The JSON object has every promised key, and recall by kind is flat."""
+    document = result_of(Scores(10, 2, 2, 1.0, 1.0, 1.0, {"crash": 1.0}, 0.3, 0.1), 2).document()
     assert set(document) >= WANTED
     assert document["model"] == {"version": 1, "sha256": "a" * 64}
     assert document["recall_by_failure_kind"] == {"crash": 1.0}

@@ -1,6 +1,6 @@
 from rich.console import Console, RenderableType
 
-from fusionlog.render.alerts import alert_block, alert_line, printable, summary
+from fusionlog.render.alerts import alert_block, alert_line, printable
 from schemas.alert import Alert, NearestSourceEvent
 from tests.fusionlog.conftest import MakeAlert
 
@@ -42,10 +42,3 @@ def test_printable_leaves_readable_text_alone() -> None:
     """Letters of any script stay; newlines and bells become escapes."""
     assert printable("Größe 日本 ok") == "Größe 日本 ok"
     assert printable("a\nb\x07") == "a\\nb\\x07"
-
-
-def test_the_summary_names_every_kind() -> None:
-    """Each failure kind stands with what shows it, how often it was there and how much of it was found."""
-    text = shown(summary({"alerts": "12"}, {"disk_full": ("words", 14, 0.5)}))
-    assert "alerts" in text
-    assert all(part in text for part in ("disk_full", "words", "14", "50%"))

@@ -15,10 +15,9 @@ from broker.admin import ensure_topics
 from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
 from fusionlog.__main__ import run
-from fusionlog.demo.configs import free_port
 from fusionlog.extras import MODULES, require_extra
 from schemas.topics import Topics
-from testkit.processes import ManagedProcess, import_path
+from testkit.processes import ManagedProcess, free_port, import_path
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0

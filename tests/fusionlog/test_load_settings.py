@@ -7,7 +7,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from fusionlog.settings.load import SettingsError, load_settings
+from broker.errors import SettingsError
+from fusionlog.settings.load import load_settings
 
 Values = dict[str, Any]
 

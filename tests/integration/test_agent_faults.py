@@ -13,12 +13,12 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from agent.runtime.consumer_thread import FETCH_WAIT_MS
-from deploy.kafka.local_kafka import LocalKafka
 from detector.testing import ANOMALOUS_LINES, NORMAL_LINES, tiny_files
 from detector.windowing.cutter import window_id
 from schemas.snapshot import SnapshotName
 from testkit.checker import check
 from testkit.kafka_bed import AgentProcess, KafkaBed
+from testkit.local_kafka import LocalKafka
 from testkit.processes import wait_until
 from testkit.reference_windows import session_rule
 

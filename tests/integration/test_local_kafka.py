@@ -8,8 +8,9 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.kafka import jars
-from deploy.kafka.local_kafka import KafkaUnavailable, LocalKafka
+from testkit import kafka_jars
+from testkit.errors import KafkaUnavailable
+from testkit.local_kafka import LocalKafka
 
 TIMEOUT_SECONDS = 30.0
 
@@ -97,11 +98,11 @@ def test_missing_java_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(shutil.which("java") is None, reason="without Java the error is the one about Java")
 def test_missing_maven_is_named_when_the_jars_are_not_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without Maven and without a cache the error says what to install."""
-    monkeypatch.setattr(jars, "java", lambda: "java")
+    monkeypatch.setattr(kafka_jars, "java", lambda: "java")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(KafkaUnavailable, match="install maven"):
-        jars.ensure_jars()
+        kafka_jars.ensure_jars()
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="a failing Maven is simulated where Java is present")
@@ -111,9 +112,16 @@ def test_a_failing_maven_leaves_no_half_filled_cache(monkeypatch: pytest.MonkeyP
     maven.parent.mkdir()
     maven.write_text("#!/bin/sh\necho no route to central >&2\nexit 1\n", encoding="utf-8")
     maven.chmod(0o755)
-    monkeypatch.setattr(jars, "java", lambda: "java")
+    monkeypatch.setattr(kafka_jars, "java", lambda: "java")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{maven.parent}:/bin")
     with pytest.raises(KafkaUnavailable, match="no route to central"):
-        jars.ensure_jars()
+        kafka_jars.ensure_jars()
     assert [path.name for path in (tmp_path / "cache" / "fusionlog").iterdir()] == ["kafka.lock"]
+
+
+def test_outside_a_checkout_the_error_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The pom lies in the repository, not in the wheel."""
+    monkeypatch.setattr(kafka_jars, "POM", tmp_path / "pom.xml")
+    with pytest.raises(KafkaUnavailable, match="needs a checkout"):
+        kafka_jars.jars_folder()

@@ -12,13 +12,13 @@ import pytest
 from broker.admin import ensure_topics
 from broker.errors import BrokerError
 from broker.settings import KafkaSettings
-from deploy.kafka.jars import java
-from deploy.kafka.local_kafka import HOST, LocalKafka, free_port
 from detector.testing import tiny_files
 from fusionlog.__main__ import run
 from schemas.topics import Topics
 from testkit.kafka_bed import AgentProcess, KafkaBed
-from testkit.processes import wait_until
+from testkit.kafka_jars import java
+from testkit.local_kafka import LocalKafka
+from testkit.processes import HOST, free_port, wait_until
 from tests.integration.test_agent_faults import check_windows, interleaved, watermark_records
 
 pytestmark = pytest.mark.kafka

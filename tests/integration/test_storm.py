@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.kafka.local_kafka import LocalKafka
 from testkit.kafka_bed import KafkaBed
+from testkit.local_kafka import LocalKafka
 from testkit.storm import PARTITIONS, Storm
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.shared
 def test_the_detector_cuts_real_lines_as_the_reference_does(shared_data: Path, system: str, windows: int) -> None:
     """Same keys, offsets, starts and ends for the live part of either target; no line is late."""
     target = datasets.target(shared_data, system)
-    spec = SystemSpec.model_validate(target.spec)
+    spec = SystemSpec.model_validate(datasets.SPECS[target.name])
     reader = LineReader(spec)
     cutters = [WindowCutter(system, spec.window, "raw", partition) for partition in range(target.partitions)]
     offsets = [0] * target.partitions

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fusionlog.settings.load import SettingsError, load_settings
+from broker.errors import SettingsError
+from fusionlog.settings.load import load_settings
 from trainer.replay_range import Bound, parse_bound
 from trainer.settings import TrainerSettings, system_name
 

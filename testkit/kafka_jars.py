@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: fetched from Maven Central by `pom.xml`, once, into a cache outside the clone."""
+"""Apache Kafka's jars: fetched from Maven Central by `deploy/kafka/pom.xml`, once, into a cache outside the clone."""
 
 import fcntl
 import hashlib
@@ -9,12 +9,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-POM = Path(__file__).resolve().parent / "pom.xml"
+from testkit.errors import KafkaUnavailable
+from testkit.processes import ROOT
+
+POM = ROOT / "deploy/kafka/pom.xml"
 MAVEN_SECONDS = 600.0  # 43 MB; 10 s on a fast connection
-
-
-class KafkaUnavailable(RuntimeError):
-    """A local Apache Kafka cannot be started here; the text says what is missing and what to install."""
 
 
 def java() -> str:
@@ -30,26 +29,27 @@ def java() -> str:
     return found
 
 
-def cache_folder() -> Path:
-    """The project's cache, shared by all clones of one user."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "fusionlog"
-
-
 def jars_folder() -> Path:
-    """Folder of the jars of the pinned version; a changed pom gets its own folder."""
+    """Folder of the jars of the pinned version, in a cache of all clones; a changed pom gets its own folder.
+
+    Raises:
+        KafkaUnavailable: this is no checkout of the repository, or its pom names no version.
+    """
+    if not POM.is_file():
+        raise KafkaUnavailable(f"a real Kafka needs a checkout of fusionlog's repository, got no file {POM}")
     text = POM.read_text(encoding="utf-8")
     version = re.search(r"<kafka\.version>([^<]+)<", text)
     if version is None:
         raise KafkaUnavailable(f"{POM} must name <kafka.version>")
-    return cache_folder() / f"kafka-{version[1]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "fusionlog" / f"kafka-{version[1]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def ensure_jars() -> Path:
     """The folder of jars, fetched with Maven when it does not exist yet; safe when several processes call it at once.
 
     Raises:
-        KafkaUnavailable: Java or Maven is missing, or Maven failed.
+        KafkaUnavailable: Java, Maven or the checkout is absent, or Maven failed.
     """
     java()
     folder = jars_folder()

@@ -26,21 +26,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-if not __package__:  # started as a script
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from testkit.errors import KafkaUnavailable
+from testkit.kafka_jars import ensure_jars, java
+from testkit.processes import HOST, ManagedProcess, free_port
 
-from deploy.kafka.jars import KafkaUnavailable, ensure_jars, java
-from testkit.processes import ManagedProcess
-
-__all__ = ["KafkaUnavailable", "LocalKafka"]
-
-HOST = "127.0.0.1"
 START_SECONDS = 90.0  # 5 to 9 s on an idle machine, many times that on a busy one
 STOP_SECONDS = 20.0  # a clean stop takes 1 to 3 s
 POLL_SECONDS = 0.1
-# Below Linux's range for outgoing connections (from 32768): a client that keeps trying a dead port inside that range
-# can connect to itself and so take the port before the broker is back.
-PORTS = range(20_000, 32_000)
 
 
 class LocalKafka:
@@ -208,16 +200,6 @@ class LocalKafka:
             process.stop(first)
 
 
-def free_port() -> int:
-    """A port that nobody listens on, outside the range of outgoing connections."""
-    for _ in range(200):
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise KafkaUnavailable(f"no free port found between {PORTS.start} and {PORTS.stop}")
-
-
 def _without_trace(output: str) -> str:
     """The end of a JVM's output without the lines of its stack traces."""
     return "\n".join(line for line in output.splitlines() if not line.startswith("\tat "))[-1_000:]
@@ -252,7 +234,7 @@ def main() -> int:
     """Runs one broker until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(
         description="Run a local Apache Kafka until Ctrl-C.",
-        epilog="example: local_kafka.py --port 9092 --folder /tmp/k",
+        epilog="example: python -m testkit.local_kafka --port 9092 --folder /tmp/k",
     )
     parser.add_argument("--port", type=int, default=9092, help="0 picks a free one (default: 9092)")
     parser.add_argument("--folder", type=Path, default=None, help="keep data here (default: a temporary folder)")
