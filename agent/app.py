@@ -19,8 +19,6 @@ from broker.errors import BrokerError
 STREAM_BATCHES = 8  # batches that wait for the pipeline; Faust counts events, and an event is a batch
 # Faust's own bound on restoring partitions; `Timeouts.restore_seconds` is shorter and logs the reason.
 REQUEST_SECONDS = 600
-# While a broker restarts it may report no partitions, and the group's leader then assigns none: until the next refresh.
-METADATA_MS = 30_000
 
 
 class AgentApp(faust.App):  # type: ignore[misc]  # Faust has no types
@@ -56,7 +54,6 @@ def create_app(settings: AgentSettings) -> AgentApp:
         stream_wait_empty=True,  # then Faust calls `wait_empty`, which is our last checkpoint
         broker_request_timeout=REQUEST_SECONDS,
         broker_session_timeout=settings.session_timeout_seconds,
-        consumer_metadata_max_age_ms=METADATA_MS,
         broker_commit_interval=60,
     )
     app.worker = Worker(settings)

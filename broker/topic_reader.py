@@ -158,23 +158,26 @@ class TopicReader:
         transaction may have taken the last offsets.
 
         Raises:
-            TopicError: nothing came for `stall_seconds`.
+            BrokerError: nothing came for `stall_seconds`.
         """
         left = dict(ends)
         came = time.monotonic()
         while left := {number: end for number, end in left.items() if number not in self._ended}:
+            progressed = False
             for message in self.poll():
                 number, offset = message.partition() or 0, message.offset() or 0
                 end = left.get(number)
                 if end is None:
                     continue
-                came = time.monotonic()
+                progressed = True
                 if offset + 1 >= end:
                     del left[number]
                 if offset < end:
                     yield message
-            if time.monotonic() - came > stall_seconds:
-                raise TopicError(
+            if progressed:
+                came = time.monotonic()  # after the batch: the time that the caller took is no stall
+            elif time.monotonic() - came > stall_seconds:
+                raise BrokerError(
                     f"topic {self.topic!r}, partitions {sorted(left)}, must answer within {stall_seconds:g} s, got "
                     f"nothing: is {self._kafka.bootstrap_servers} up?"
                 )
@@ -184,6 +187,8 @@ class TopicReader:
         marks = self.watermarks()
         self.start(dict.fromkeys(marks, EARLIEST))
         yield from self.read_to({number: end for number, (first, end) in marks.items() if end > first}, stall_seconds)
+        # `read_to` passes over records that come meanwhile beyond the ends: go back to them.
+        self.start({number: end for number, (_, end) in marks.items()})
 
     async def close_in_thread(self) -> None:
         """Close without blocking the event loop: a thread may still be reading, whose call this ends."""

@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
-from confluent_kafka import KafkaException
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
@@ -22,12 +21,15 @@ from agent.runtime.batch import Batch, CommittedPosition, FetchProgress
 from agent.runtime.fallback_reader import read_plainly, stuck_partitions
 from agent.settings import AgentSettings
 from agent.stages.stage import KafkaRecord
+from broker.errors import BrokerError
 from broker.settings import KafkaSettings
 
 BATCH_RECORDS = 4_000  # a batch occupies the worker thread for about a tenth of a second
 FETCH_WAIT_MS = 500
 MAX_POLL_SECONDS = 600
 REBALANCE_SECONDS = 60
+# While a broker restarts it may report no partitions, and the group's leader then assigns none: until the next refresh.
+METADATA_MS = 30_000
 
 # Faust would log these classes under this module's name, at its own level.
 FAUST_LOG = logging.getLogger("faust.transport")
@@ -77,6 +79,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
             session_timeout_ms=int(settings.session_timeout_seconds * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_seconds * 1000 / 5),
             rebalance_timeout_ms=REBALANCE_SECONDS * 1000,
+            metadata_max_age_ms=METADATA_MS,
         )
 
     async def _fetch_records(
@@ -123,7 +126,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no
         kafka: KafkaSettings = self.transport.application.settings.kafka
         try:
             records: Any = await asyncio.to_thread(read_plainly, kafka, tp.topic, tp.partition, position, BATCH_RECORDS)
-        except KafkaException as error:
+        except BrokerError as error:
             FAUST_LOG.warning("records cannot be read, trying again: %s", error)
             return {}
         # A seek, a rebalance or another fetch may have come between.

@@ -108,7 +108,9 @@ class OpenWindow:
             self.min_ms = event_time_ms
         samples = self.samples
         if event_id not in samples and len(samples) < SAMPLES:
-            samples[event_id] = text[:SAMPLE_CHARACTERS]
+            # Never cut within a word: half of a secret is not recognized as one when the sample is redacted.
+            words = text[: SAMPLE_CHARACTERS + 1].rpartition(" ")[0] if len(text) > SAMPLE_CHARACTERS else text
+            samples[event_id] = words or text[:SAMPLE_CHARACTERS]
         return len(self.event_ids)
 
 

@@ -330,3 +330,11 @@ def test_window_ids_are_pinned() -> None:
     """Window ids never change between versions: alerts are deduplicated by them."""
     assert window_id("sys", "a", "raw", 3, 0) == "cfdb145bb39219e6b02e2c8933e38152"
     assert window_id("s", "ab", "c", 1, 2) != window_id("s", "a", "bc", 1, 2)
+
+
+def test_a_sample_is_not_cut_within_a_word() -> None:
+    """Half of a secret would not be recognized, and so not redacted; the last whole word ends the sample."""
+    target = feed(cutter(SESSION), Rec(0, at(0), ("a",), "e0", "x" * 240 + " postgres://bob:hunter2long@db"))
+    target.flush()
+    (window,) = target.take_closed()
+    assert window.samples == (("e0", "x" * 240),)

@@ -171,7 +171,7 @@ def _start_ray(address: str | None, cpus: int) -> bool:
     """Connect to or start Ray; whether it was started here."""
     if ray.is_initialized():
         return False
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "PYTHONPATH": _with_root(root)}
     before = {name: os.environ.get(name) for name in quiet}
     on_sigterm = signal.getsignal(signal.SIGTERM)
