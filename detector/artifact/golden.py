@@ -71,7 +71,7 @@ def golden_lines(model: DetectionModel, spec: SystemSpec) -> tuple[GoldenLine, .
 
 
 def synthetic_line(template_text: str) -> str:
-    """A line of a template, with made-up values where it has masks; a mask of the system's own stays as it is."""
+    """A line of a template, with synthetic values where it has masks; a mask of the system's own stays as it is."""
     return _PLACES.sub(lambda place: _SYNTHETIC.get(place.group(), place.group()), template_text)
 
 
