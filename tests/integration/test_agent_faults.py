@@ -227,7 +227,14 @@ def test_a_broker_outage_loses_nothing_and_a_stop_during_one_is_logged(tmp_path:
             bench.produce([*islice(lines, 300), *watermark_records()])
             wait_until(bench.all_committed, "everything is committed")
             check_windows(bench)
+            assert agent.terminate() == 0
+        with AgentProcess(bench, tmp_path, shutdown_seconds=5, checkpoint_seconds=600) as agent:
+            agent.wait_for_log("agent is running")
             bench.produce(list(islice(lines, 20)))
+            wait_until(
+                lambda: 'fusionlog_records_consumed_total{system="orders"} 20.0' in agent.get("/metrics")[1],
+                "the lines are read, and no checkpoint is due",
+            )
             broker.kill()
             assert agent.terminate() == 0
             assert "agent has stopped without a last checkpoint" in agent.log
