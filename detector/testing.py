@@ -74,7 +74,7 @@ def tiny_files(
     templates = []
     for text in texts:
         source, cosine = nearest(embedder.embed(text), source_vectors, SOURCE_TEXTS)
-        templates.append(TemplateInfo(template_id(text), text, count=10, source_cosine=cosine, nearest_source=source))
+        templates.append(TemplateInfo(text, count=10, source_cosine=cosine, nearest_source=source))
     return pack(
         spec=spec,
         templates=templates,

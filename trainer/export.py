@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from detector.artifact.export import TemplateInfo, pack
+from detector.artifact.export import pack
 from detector.artifact.manifest import Lineage
+from detector.model.detection_model import TemplateInfo
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
 from detector.parsing.templates import Template
@@ -95,7 +96,6 @@ def template_infos(
     unlike = EventSimilarity(0.0, "")
     return [
         TemplateInfo(
-            event,
             text,
             lines.get(event, 0),
             similarities.get(event, unlike).cosine,

@@ -44,10 +44,7 @@ class NoveltyBaseline:
         max_templates: templates that are remembered; the least recently seen are dropped first.
     """
 
-    version = 0
-    name = "baseline"
     labeller = "baseline"
-    sha256 = ""
     threshold = 0.5
 
     def __init__(self, warmup_windows: int = 200, max_templates: int = 50_000) -> None:

@@ -3,30 +3,33 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from detector.model.calibration import Calibration
 from detector.model.embedding import Embedder, Float32
 from detector.model.network import SmallModel
-from detector.parsing.templates import Template, TemplateMatcher
+from detector.parsing.templates import Template, TemplateMatcher, template_id
 
 
-@dataclass(frozen=True)
-class TemplateInfo:
-    """A template the model was trained with.
+class TemplateInfo(msgspec.Struct, frozen=True, dict=True):
+    """A template the model was trained with, as `templates.json` holds it.
 
     Attributes:
-        id: `detector.parsing.templates.template_id` of `text`.
         count: lines of it in the training corpus.
         source_cosine: cosine to the most similar event of the source system.
         nearest_source: text of that event; empty when there is none.
     """
 
-    id: str
     text: str
     count: int = 0
     source_cosine: float = 0.0
     nearest_source: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """The template's id, which follows from its text."""
+        return template_id(self.text)
 
 
 @dataclass(frozen=True)

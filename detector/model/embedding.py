@@ -46,10 +46,6 @@ class Idf:
         weights = {word: log((1 + total) / (1 + frequency[word])) + 1 for word in sorted(frequency)}
         return cls(weights, log(1 + total) + 1)
 
-    def weight(self, word: str) -> float:
-        """Weight of a word, seen or not."""
-        return self.weights.get(word, self.unseen)
-
 
 class WordVectors:
     """Rows of pre-trained word vectors, the few that a system's templates need.

@@ -7,6 +7,7 @@ from typing import Literal
 
 from detector.model.runs import Runs, merged
 from detector.model.scoring import Scorer
+from schemas.alert import NearestSourceEvent
 
 Knowledge = Literal["general", "proprietary"]
 
@@ -33,17 +34,9 @@ class Contribution:
     count: int
 
 
-@dataclass(frozen=True)
-class NearestSource:
-    """The source system's event that the strongest evidence is most like."""
-
-    text: str
-    cosine: float
-
-
 def explain(
     scorer: Scorer, runs: Runs, texts: Mapping[str, str], limit: int = 5
-) -> tuple[list[Contribution], NearestSource | None, Knowledge]:
+) -> tuple[list[Contribution], NearestSourceEvent | None, Knowledge]:
     """Contributions, strongest first, at most `limit`; the strongest one's nearest source event; the kind of knowledge.
 
     Each event is left out once and all these windows are scored together. Knowledge is `general` when even the event
@@ -79,7 +72,7 @@ def explain(
     general = bottleneck >= model.general_cosine - _TIE
     return (
         contributions[:limit],
-        NearestSource(text, cosine) if text else None,
+        NearestSourceEvent(text=text, cosine=cosine) if text else None,
         "general" if general else "proprietary",
     )
 

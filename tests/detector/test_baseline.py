@@ -91,11 +91,6 @@ def test_a_state_that_cannot_be_read_is_refused(state: bytes) -> None:
         NoveltyBaseline.load(state)
 
 
-def test_it_calls_itself_version_zero() -> None:
-    """Alerts name the baseline as version 0, so it cannot be taken for a model."""
-    assert (NoveltyBaseline.version, NoveltyBaseline.name, NoveltyBaseline.threshold) == (0, "baseline", 0.5)
-
-
 @pytest.mark.parametrize("settings", [{"warmup_windows": 0}, {"max_templates": 0}])
 def test_senseless_sizes_are_refused(settings: dict[str, int]) -> None:
     """Both sizes have a lower bound."""

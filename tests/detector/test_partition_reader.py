@@ -17,10 +17,10 @@ from detector.parsing.parser import Event, LineParser
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import InputRecord, PartitionReader, ReadLine, SystemReader
 from detector.system import SystemSpec, WindowSpec
-from detector.windowing.cutter import Window, WindowCutter, window_id
+from detector.windowing.cutter import WindowCutter, window_id
 from detector.windowing.kinds import KINDS
 from detector.windowing.kinds.base import Decision, WindowKind
-from detector.windowing.state import OpenWindow, Place
+from detector.windowing.state import OpenWindow, Place, Window
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW_MS = 1_700_000_000_000

@@ -198,7 +198,7 @@ def test_every_line_of_a_key_is_in_one_place(spec: WindowSpec, records: list[Rec
 def test_clock_closing_loses_nothing(spec: WindowSpec, records: list[Rec], stop: int) -> None:
     """Closing by the clock empties the cutter; later lines open new windows or are late, and none is lost."""
     target = feed(cutter(spec), *records[:stop])
-    target.close_idle()
+    target.flush("idle")
     assert target.open_windows == 0
     feed(target, *records[stop:])
     target.flush()

@@ -17,7 +17,8 @@ from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.system import SystemSpec, WindowSpec
-from detector.windowing.cutter import Window, WindowCutter
+from detector.windowing.cutter import WindowCutter
+from detector.windowing.state import Window
 from fusionlog.settings.load import load_settings
 from trainer.data.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
 from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine

@@ -15,7 +15,8 @@ from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import PartitionReader, SystemReader
 from detector.system import SystemSpec
-from detector.windowing.cutter import Window, wall_clock_ms
+from detector.windowing.cutter import wall_clock_ms
+from detector.windowing.state import Window
 from trainer.data.lines import Line, SourceLine
 from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target

@@ -94,7 +94,7 @@ class MetaLearner:
         self.settings = settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.domain = DomainHead(model.feature_width)
+            self.domain = DomainHead(model.extractor.width)
         self.extractor_parameters: dict[str, Tensor] = dict(model.extractor.named_parameters())
         self.head_parameters = list(model.head.parameters())
         self.domain_parameters = list(self.domain.parameters())
