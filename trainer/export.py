@@ -29,16 +29,7 @@ _LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The result of training.
-
-    Attributes:
-        state: weights of the small model.
-        distilled: result of the distillation.
-        similarities: of every target event to the source.
-        routing: of every target signature.
-        labeller: name of the labeller.
-        metrics: figures of the manifest.
-    """
+    """The result of training; `similarities` are those of every target event to the source."""
 
     state: State
     distilled: Distilled

@@ -31,7 +31,7 @@ def losses() -> dict[str, float]:
     target = corpus(history(1, 200)[0], texts={event: text.replace("order", "basket") for event, text in TEXTS.items()})
     embedder = make_embedder((source, target))
     shape = NetworkShape(event_dim=embedder.dim, hidden=8, attention="unbounded")
-    learner = Learner(source, target, embedder, shape, seed=7, threads=1)
+    learner = Learner(source, target, embedder, shape, seed=7)
     meta = learner.meta_learn(np.arange(len(target.signatures)), MetaSettings(steps=10))
     labels = np.array([float("gone" in signature.counts()) for signature in target.signatures])
     weights = np.sqrt([float(signature.windows) for signature in target.signatures])

@@ -50,12 +50,7 @@ class Index(Protocol):
 
 
 class RetrievalVectors:
-    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): independent of the model.
-
-    Args:
-        embedder: makes event vectors.
-        corpus: counts how many windows hold each event.
-    """
+    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): independent of the model."""
 
     def __init__(self, embedder: Embedder, corpus: Corpus) -> None:
         held, total = corpus.windows_of_events(), float(corpus.windows)
@@ -85,7 +80,7 @@ class ExactIndex:
         self._rows: dict[str, Float32] = {}
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
-        """Store vectors under their groups."""
+        """See `Index.upsert`."""
         self._rows.update(zip(groups, vectors, strict=True))
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:

@@ -28,11 +28,7 @@ def namespaced(system: str, runs: Runs) -> Runs:
 
 
 class EventTable:
-    """Vectors of the events of several systems and of synthetic lines, float32 [events, D].
-
-    Args:
-        embedder: makes the vectors.
-    """
+    """Vectors of the events of several systems and of synthetic lines, float32 [events, D]."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
@@ -60,13 +56,7 @@ class EventTable:
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Labelled windows.
-
-    Attributes:
-        windows: namespaced.
-        labels: [n] 0 to 1.
-        weights: [n] of the windows.
-    """
+    """Labelled windows: namespaced, with labels [n] 0 to 1 and weights [n]."""
 
     windows: tuple[Runs, ...]
     labels: np.ndarray

@@ -39,15 +39,7 @@ def augment(
     count: int,
     rng: np.random.Generator,
 ) -> WindowSet:
-    """At most `count` synthetic windows with a clear label, event ids namespaced.
-
-    Args:
-        target: its windows are varied.
-        evidence: rules of the target.
-        lines: synthetic lines.
-        count: windows to make; those without a clear label are left out.
-        rng: random number generator.
-    """
+    """Synthetic windows, event ids namespaced: `count` less those without a clear label by the target's rules."""
     windows = [signature.runs for signature in target.signatures]
     filled = np.array([len(window) > 0 for window in windows])
     normal = np.flatnonzero((sigmoid(evidence.score(windows).log_odds) <= _SURE_NORMAL) & filled)

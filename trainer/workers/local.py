@@ -104,14 +104,7 @@ class LabellerPool:
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers of a run.
-
-    Attributes:
-        similarity: similarity, routing and retrieval.
-        learner: trains the small model.
-        labellers: answer questions.
-        close: releases all of them.
-    """
+    """The workers of a run; `close` releases all of them."""
 
     similarity: Similarity
     learner: Learner
@@ -121,7 +114,7 @@ class Workers:
 
 def make_learner(context: TrainingContext) -> Learner:
     """The role of the learner."""
-    return Learner(context.source, context.target, context.embedder, context.shape, context.seed, context.threads)
+    return Learner(context.source, context.target, context.embedder, context.shape, context.seed)
 
 
 def local_workers(context: TrainingContext) -> Workers:
