@@ -1,5 +1,6 @@
 """A loaded model: what scoring and explaining need, and nothing about how it is stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,13 +80,13 @@ class DetectionModel:
         info = self.template_by_id.get(event_id)
         if info is not None:
             return info.nearest_source, info.source_cosine
-        if not self.source_texts:
-            return "", 0.0
         return nearest(self.embedder.embed(text), self.source_vectors, self.source_texts)
 
 
-def nearest(vector: Float32, table: Float32, texts: tuple[str, ...]) -> tuple[str, float]:
+def nearest(vector: Float32, table: Float32, texts: Sequence[str]) -> tuple[str, float]:
     """The text whose unit vector has the largest cosine with `vector`, and the cosine; ("", 0.0) if none is above 0."""
+    if not texts:
+        return "", 0.0
     cosines = table.astype(np.float64) @ vector.astype(np.float64)
     best = int(np.argmax(cosines))
     cosine = float(min(1.0, cosines[best]))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.model.runs import Runs, merged
+from detector.model.runs import Runs, counts_of, merged
 from detector.model.scoring import Scorer
 from schemas.alert import NearestSourceEvent
 
@@ -48,9 +48,7 @@ def explain(
     """
     model = scorer.model
     resolved = merged([(scorer.resolve(event_id, texts), run) for event_id, run in runs])
-    counts: dict[str, int] = {}
-    for event_id, run in resolved:
-        counts[event_id] = counts.get(event_id, 0) + run
+    counts = counts_of(resolved)
     if not counts:
         return [], None, "general"
     known = model.template_by_id

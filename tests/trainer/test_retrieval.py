@@ -4,7 +4,7 @@ from typing import Any, Never
 import numpy as np
 import pytest
 
-from detector.model.embedding import Embedder, Idf
+from detector.model.embedding import Embedder, idf_of
 from trainer.labelling.retrieval import ExactIndex, MilvusIndex, Retrieval, RetrievalVectors
 from trainer.testing import TEXTS, corpus, runs_of
 
@@ -17,7 +17,7 @@ GROUPS = ["a", "b", "c", "d"]
 def vectors() -> RetrievalVectors:
     """Retrieval vectors of four windows."""
     windows = [events for events, count in zip(EVENTS, (9, 3, 1, 1), strict=True) for _ in range(count)]
-    return RetrievalVectors(Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), corpus(windows))
+    return RetrievalVectors(Embedder(idf_of(TEXTS.values())[0], 3.0), corpus(windows))
 
 
 def _filled(vectors: RetrievalVectors, uri: str | None) -> Retrieval:

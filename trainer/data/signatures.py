@@ -4,20 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from detector.model.runs import Runs
+from detector.model.runs import Runs, counts_of
 
 
 def signature_id(runs: Runs) -> str:
     """16 hex digits that name a run-length sequence."""
     return hashlib.sha256(";".join(f"{event_id}*{run}" for event_id, run in runs).encode()).hexdigest()[:16]
-
-
-def counts_of(runs: Runs) -> dict[str, int]:
-    """Number of lines of each event."""
-    counts: dict[str, int] = {}
-    for event_id, run in runs:
-        counts[event_id] = counts.get(event_id, 0) + run
-    return counts
 
 
 @dataclass(frozen=True)

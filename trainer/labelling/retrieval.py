@@ -15,8 +15,8 @@ import numpy.typing as npt
 import structlog
 
 from detector.model.embedding import Embedder
-from detector.model.runs import Runs
-from trainer.data.signatures import Corpus, counts_of
+from detector.model.runs import Runs, counts_of
+from trainer.data.signatures import Corpus
 
 Float32 = npt.NDArray[np.float32]
 

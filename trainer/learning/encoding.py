@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detector.model.embedding import Embedder, Idf, WordVectors
+from detector.model.embedding import Embedder, WordVectors, idf_of
 from detector.model.network import SmallModel, collate
 from detector.model.runs import Runs
 from trainer.data.signatures import Corpus
@@ -18,8 +18,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 def make_embedder(corpora: Iterable[Corpus], word_vectors: WordVectors | None = None) -> Embedder:
     """An embedder whose word weights count over all corpora together (docs/method.md#event-vectors)."""
-    idf = Idf.from_templates(text for corpus in corpora for text in corpus.texts.values())
-    return Embedder(idf.weights, idf.unseen, word_vectors)
+    return Embedder(*idf_of(text for corpus in corpora for text in corpus.texts.values()), word_vectors)
 
 
 def namespaced(system: str, runs: Runs) -> Runs:
