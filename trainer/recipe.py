@@ -45,14 +45,9 @@ MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
 def train(
     settings: TrainerSettings,
     receive: Callable[[ProgressRecord], None] | None = None,
-    make_workers: MakeWorkers | None = None,
+    make_workers: MakeWorkers | None = None,  # Ray actors by default
 ) -> TrainingReport:
-    """Train a model for the target and publish it.
-
-    Args:
-        settings: of the run.
-        receive: called with each progress record.
-        make_workers: makes the workers; Ray actors by default.
+    """Train a model for the target and publish it; `receive` gets each progress record.
 
     Raises:
         SettingsError: a file that the settings name is absent.

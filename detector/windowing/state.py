@@ -54,11 +54,6 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     samples: tuple[tuple[str, str], ...]
     indexes: tuple[int, ...] = ()
 
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Place of each line."""
-        return tuple(zip(self.offsets, self.indexes or (0,) * len(self.offsets), strict=True))
-
 
 class Late(msgspec.Struct, frozen=True, array_like=True):
     """A line that came for a key after the window it belongs to had been closed by the watermark."""

@@ -3,6 +3,7 @@ from typing import Any, Never
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from detector.model.embedding import Embedder, idf_of
 from trainer.labelling.retrieval import ExactIndex, MilvusIndex, Retrieval, RetrievalVectors
@@ -50,7 +51,7 @@ def test_milvus_finds_what_exact_search_finds(vectors: RetrievalVectors, tmp_pat
     exact = _filled(vectors, None)
     milvus = _filled(vectors, str(tmp_path / "vectors.db"))
     try:
-        assert milvus.index.name == "milvus", milvus.degraded
+        assert milvus.index.name == "milvus"
         milvus.add(GROUPS, WINDOWS)
         for one, other in zip(exact.neighbors(GROUPS, WINDOWS), milvus.neighbors(GROUPS, WINDOWS), strict=True):
             assert {match.group for match in one} == {match.group for match in other}
@@ -62,9 +63,10 @@ def test_milvus_finds_what_exact_search_finds(vectors: RetrievalVectors, tmp_pat
 def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors: RetrievalVectors, tmp_path: Path) -> None:
     """A path that cannot be a database degrades by name, and answers are those of the exact search."""
     (tmp_path / "file").write_text("not a folder")
-    retrieval = _filled(vectors, str(tmp_path / "file" / "vectors.db"))
+    with capture_logs() as logs:
+        retrieval = _filled(vectors, str(tmp_path / "file" / "vectors.db"))
     assert retrieval.index.name == "exact"
-    assert retrieval.degraded
+    assert [log["event"] for log in logs] == ["retrieval.degraded"]
     assert retrieval.neighbors(["a"], [WINDOWS[0]])[0][0].group == "b"
 
 

@@ -45,7 +45,6 @@ class Corpus:
         signatures: distinct sequences, in order of first appearance.
         lines, unreadable_lines: lines read, and lines skipped as unreadable.
         offset_ranges: `<topic>/<partition>` → first and last offset read.
-        keyless_lines, late_lines: lines in no window, because they name no key or their window was closed.
         last_time_ms: event time of the last line read, 0 where lines have none.
     """
 
@@ -55,8 +54,6 @@ class Corpus:
     lines: int
     unreadable_lines: int = 0
     offset_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    keyless_lines: int = 0
-    late_lines: int = 0
     last_time_ms: int = 0
 
     @property

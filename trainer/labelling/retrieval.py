@@ -166,7 +166,6 @@ class Retrieval:
         self._vectors = vectors
         self._exact = ExactIndex()
         self.index: Index = self._exact
-        self.degraded = ""
         if uri is None:
             return
         try:
@@ -215,8 +214,6 @@ class Retrieval:
             structlog.get_logger(__name__).warning("retrieval.close_failed", error=str(error)[:200])
 
     def _degrade(self, error: Exception) -> None:
-        self.degraded = f"{type(error).__name__}: {error}"[:300]
         self.index = self._exact
-        structlog.get_logger(__name__).warning(
-            "retrieval.degraded", reason=self.degraded, now="exact search in this process"
-        )
+        reason = f"{type(error).__name__}: {error}"[:300]
+        structlog.get_logger(__name__).warning("retrieval.degraded", reason=reason, now="exact search in this process")
