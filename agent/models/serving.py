@@ -85,7 +85,7 @@ class BaselineServing:
     def __init__(self, baseline: NoveltyBaseline | None = None) -> None:
         self.baseline = baseline or NoveltyBaseline()
         self.threshold = self.baseline.threshold
-        self.reference = ModelReference(name="baseline", version=0, sha256="", labeller=self.baseline.labeller)
+        self.reference = ModelReference(name="baseline", version=0, sha256="", labeller="baseline")
 
     def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdicts, learning from each window in turn."""

@@ -3,7 +3,7 @@
 The artifact's id is the SHA-256 of the manifest's bytes; the manifest names the hash and size of every other file.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -63,8 +63,6 @@ class Manifest(Record, frozen=True, kw_only=True):
         transfer_readiness: agreement of the source-only model with the labeller where audited; None without audit.
         golden: windows with their scores; `golden_lines`: synthetic lines with their template ids. Since version 1.1.
     """
-
-    MAJOR: ClassVar[int] = 1
 
     schema_version: str = "1.1"
     files: dict[str, FileEntry]

@@ -42,7 +42,6 @@ class NoveltyBaseline:
         max_templates: templates that are remembered; the least recently seen are dropped first.
     """
 
-    labeller = "baseline"
     threshold = 0.5
 
     def __init__(self, warmup_windows: int = 200, max_templates: int = 50_000) -> None:

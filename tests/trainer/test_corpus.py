@@ -193,10 +193,9 @@ def test_lines_without_keys_belong_to_no_window() -> None:
     """They are read, and the windows are those of the other lines."""
     keyed = traffic()
     lines = [*keyed, TargetLine(b"heartbeat", 10**9, "raw", 0, 10**6)]
-    matcher = matcher_of(lines)
-    corpus = build_corpus(lines, SPEC, matcher)
+    corpus = build_corpus(lines, SPEC, matcher_of(lines))
     assert corpus.lines == len(keyed) + 1
-    assert corpus.signatures == build_corpus(keyed, SPEC, matcher).signatures
+    assert sum(one.windows * sum(one.counts().values()) for one in corpus.signatures) == len(keyed)
 
 
 @pytest.mark.parametrize(

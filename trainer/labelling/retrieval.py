@@ -101,11 +101,9 @@ class ExactIndex:
 
 
 class MilvusIndex:
-    """A Milvus collection; `uri` is a path for Milvus Lite or a server's address.
+    """A Milvus collection; `uri` is a path for Milvus Lite, whose folder must exist, or a server's address.
 
-    Args:
-        uri: see above; the folder of a path must exist. An existing collection is dropped: the ledger is the record.
-        dim: D.
+    An existing collection is dropped: the ledger is the record.
     """
 
     name = "milvus"
@@ -157,9 +155,7 @@ class FindsNeighbors(Protocol):
 class Retrieval:
     """Answered groups, found by similarity; falls back from Milvus to exact search, with a warning.
 
-    Args:
-        vectors: retrieval vectors of the corpus.
-        uri: Milvus Lite's path or a server's address; None for exact search.
+    `uri` is that of `MilvusIndex`; None for exact search.
     """
 
     def __init__(self, vectors: RetrievalVectors, uri: str | None) -> None:

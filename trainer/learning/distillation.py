@@ -68,7 +68,7 @@ class DistillationSettings:
 
 @dataclass(frozen=True)
 class Distilled:
-    """The result of a distillation: calibration, logits [n] of every target signature, metrics but meta-learning's."""
+    """Calibration fitted on held-out answers, logits [n] of every target signature, metrics but meta-learning's."""
 
     calibration: Calibration
     logits: Floats

@@ -59,11 +59,7 @@ class Similarity(Retrieval):
 
 
 class LabellerPool:
-    """Labels questions in batches, with as many calls at once as there are labellers.
-
-    Args:
-        labellers: at least one; they can be of this process or stand for other ones.
-    """
+    """Labels questions in batches, with as many calls at once as there are labellers, of this process or others."""
 
     def __init__(self, labellers: Sequence[Labeller]) -> None:
         self._labellers = labellers
