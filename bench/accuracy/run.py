@@ -1,0 +1,151 @@
+"""`python -m bench accuracy`: all cells of the wanted pairs, methods and seeds, and the table from them."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.accuracy import datasets
+from bench.accuracy.cells import Cell, Inputs, Outcome, run_or_read
+from bench.accuracy.methods import METHODS
+from bench.accuracy.raw_lines import bgl_raw
+from bench.accuracy.split import folds_of
+from bench.accuracy.table import Seeds, paired, row
+from bench.accuracy.windows import repeated_share
+from bench.result import environment
+from trainer.data.signatures import Corpus
+
+HEADLINE = tuple(name for name, method in METHODS.items() if not method.curve)
+CURVE = ("default", "random_order", "length_order", "llm_nearest_neighbor")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a run.
+
+    Attributes:
+        pairs: (source, target); names of systems in `data`, or of `source_dir` and `target_dir`.
+        budgets: answers at most; empty for what the shipped settings ask for.
+        cells: folder that keeps finished cells.
+        training: settings in place of the shipped ones, for a smaller run in tests.
+    """
+
+    data: Path
+    pairs: Sequence[tuple[str, str]]
+    labeller: str
+    protocol: str
+    seeds: int
+    methods: Sequence[str]
+    budgets: Sequence[int]
+    window_kind: str | None
+    source_dir: Path | None
+    target_dir: Path | None
+    vectors: Path | None
+    cells: Path
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Run or read all cells; the result that is printed last."""
+    rows, differences = [], []
+    for source, target in options.pairs:
+        inputs = _inputs(options, source, target)
+        for budget in options.budgets or (None,):
+            outcomes = _outcomes(options, inputs, source, target, budget)
+            head = {"source": source, "target": target, "labeller": options.labeller, "protocol": options.protocol}
+            rows += [row(_head(options, head, method, budget), outcomes[method]) for method in options.methods]
+            if "default" in outcomes and budget is None:
+                differences += [
+                    paired(head | {"method": "default", "against": method}, outcomes["default"], outcomes[method])
+                    for method in options.methods
+                    if method != "default"
+                ]
+    where = environment()
+    versions = {"python": where["python"], **where["packages"]}
+    return {
+        "commit": where["commit"],
+        "versions": versions,
+        "machine": where["machine"],
+        "rows": rows,
+        "paired": differences,
+    }
+
+
+def _outcomes(options: Options, inputs: Inputs, source: str, target: str, budget: int | None) -> dict[str, Seeds]:
+    """Outcomes by method, seed and fold; all methods of one split are run together."""
+    found: dict[str, list[list[Outcome]]] = {method: [[] for _ in range(options.seeds)] for method in options.methods}
+    for seed in range(options.seeds):
+        for fold in range(folds_of(options.protocol)):
+            for name in options.methods:
+                method = METHODS[name]
+                cell = Cell(
+                    target=target,
+                    source=source if method.trains or (method.asks and options.labeller == "default") else "",
+                    method=name,
+                    labeller=options.labeller if method.asks else "",
+                    protocol=options.protocol,
+                    seed=seed,
+                    fold=fold,
+                    budget=budget if method.asks else None,
+                    vectors=_vectors(options) if method.trains else "",
+                )
+                found[name][seed].append(run_or_read(cell, inputs, options.cells))
+    return dict(found)
+
+
+def _head(options: Options, head: dict[str, Any], method: str, budget: int | None) -> dict[str, Any]:
+    """The key of a row; `default` is the name of the shipped budget's row alone."""
+    name = "budgeted" if method == "default" and budget is not None else method
+    return {
+        "source": head["source"],
+        "target": head["target"],
+        "method": name,
+        "labeller": head["labeller"],
+        "protocol": head["protocol"],
+        "seeds": options.seeds,
+        "budget": budget,
+        "vectors": _vectors(options),
+        "variant": "",
+    }
+
+
+def _vectors(options: Options) -> str:
+    return "hashed" if options.vectors is None else options.vectors.name
+
+
+def _inputs(options: Options, source: str, target: str) -> Inputs:
+    if options.target_dir is not None:
+        labelled = datasets.folder(options.target_dir, options.window_kind, target)
+    elif options.protocol == "P1" and target == "bgl":
+        labelled = bgl_raw(options.data)
+    else:
+        labelled = datasets.named(options.data, target, options.window_kind)
+    windows = labelled.windows
+    share = repeated_share(windows.published, windows.row)
+    origin = "guessed" if options.target_dir is not None and options.window_kind is None else "given"
+    report(
+        f"{target}: {len(windows.row)} windows, {len(windows.runs)} distinct, {int(windows.clusters.max()) + 1} "
+        f"signatures ({windows.view}), window kind {windows.spec.window.kind} ({origin}; {share:.3f} repeat counts)"
+    )
+    return Inputs(labelled, _source(options, source), options.vectors, options.training)
+
+
+def _source(options: Options, name: str) -> Callable[[int], Corpus]:
+    """Reads the labelled source, once."""
+    if name == datasets.STARTER:
+        return cache(datasets.starter_corpus)
+
+    @cache
+    def read() -> Corpus:
+        if options.source_dir is not None:
+            return datasets.source_corpus(datasets.folder(options.source_dir, None, name))
+        return datasets.source_corpus(datasets.named(options.data, name))
+
+    return lambda _seed: read()
+
+
+def report(text: str) -> None:
+    """Print a step on standard error; standard output is for the result."""
+    print(text, file=sys.stderr, flush=True)
