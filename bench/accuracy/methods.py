@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.accuracy import label_free, supervised
 from bench.accuracy.answers import alone
+from bench.accuracy.invariants import invariants
 from bench.accuracy.task import Task, Verdicts
 from bench.accuracy.training import Trained, score_with, source_model, train_model
 from trainer.learning.meta_learning import MetaSettings
@@ -77,6 +78,7 @@ METHODS: Mapping[str, Method] = {
     "pca": Method(label_free.pca),
     "isolation_forest": Method(label_free.isolation_forest),
     "bigram_surprise": Method(label_free.bigram_surprise),
+    "invariants": Method(invariants),
     "dictionary": Method(supervised.dictionary, asks=True),
     "knn": Method(supervised.knn, asks=True),
     "logistic_regression": Method(supervised.logistic_regression, asks=True),
