@@ -119,6 +119,8 @@ def _similarity(task: Task) -> Floats:
     _, first = np.unique(clusters, return_index=True)
     vectors = task.logs[first] / np.maximum(np.linalg.norm(task.logs[first], axis=1, keepdims=True), 1e-9)
     in_pool = np.bincount(clusters, weights=task.pool, minlength=len(first)) > 0
+    if not in_pool.any():
+        return np.zeros(len(clusters))
     cosines = vectors @ vectors[in_pool].T
     cosines[np.flatnonzero(in_pool), np.arange(int(in_pool.sum()))] = 0.0  # not itself
     nearest = np.sort(cosines, axis=1)[:, -_NEAREST:]

@@ -7,18 +7,19 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from structlog.testing import capture_logs
 
 from bench.accuracy.answers import oracle_noise, recorded, shipped
 from bench.accuracy.methods import METHODS
 from bench.accuracy.scores import Scores
-from bench.accuracy.split import split
+from bench.accuracy.split import resampled, split
 from bench.accuracy.task import Task, Verdicts
 from bench.accuracy.windows import Floats, LabelledWindows
 from bench.result import ROOT
@@ -37,6 +38,7 @@ class Cell:
         fold: number of the part.
         budget: answers at most, None for what the shipped settings ask for.
         vectors: name of the word vectors.
+        share: of anomalies in pool and test part, by leaving windows out; None for all windows.
     """
 
     target: str
@@ -48,6 +50,7 @@ class Cell:
     fold: int
     budget: int | None
     vectors: str
+    share: float | None = None
 
     def path(self, folder: Path, data: str) -> Path:
         """The file of the cell, which names all that its content depends on, code and data included."""
@@ -93,22 +96,28 @@ class Inputs:
         """Judge with the cell's method, then join the truth."""
         labelled, windows = self.target, self.target.windows
         parts = split(labelled, cell.protocol, cell.seed, cell.fold)
+        if cell.share is not None:
+            parts = resampled(labelled, parts, cell.share, cell.seed)
         in_test = windows.counts_of(parts.test)
         task = self._task(cell, windows.counts_of(parts.pool), np.flatnonzero(in_test))
         started, cpu = time.monotonic(), time.process_time()
         forget_peak_memory()
-        verdicts = METHODS[cell.method].judge(task)
+        with capture_logs() as logs:  # a training logs on standard output, which is for the result
+            verdicts = METHODS[cell.method].judge(task)
         cost = {
             "seconds": round(time.monotonic() - started, 2),
             "cpu_seconds": round(time.process_time() - cpu, 2),
             "peak_rss_bytes": peak_memory_bytes(),
         }
         anomalous = windows.counts_of(parts.test & labelled.anomalous)[task.test]
-        return Outcome(_joined(task, verdicts, in_test[task.test] - anomalous, anomalous), facts_of(verdicts) | cost)
+        return Outcome(
+            _joined(task, verdicts, in_test[task.test] - anomalous, anomalous),
+            facts_of(verdicts) | cost | {"rounds": rounds_of(logs)},
+        )
 
     def _task(self, cell: Cell, pool: np.ndarray, test: np.ndarray) -> Task:
         """The task; kept for the cells of one split, since its answers and counts are the same."""
-        part = (cell.protocol, cell.seed, cell.fold)
+        part = (cell.protocol, cell.seed, cell.fold, cell.share)
         if part != self._part:
             self._part = part
             self._tasks.clear()
@@ -176,6 +185,12 @@ def peak_memory_bytes() -> int:
     except (OSError, StopIteration):
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def rounds_of(logs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Agreement with held-out answers after each fine-tuning, as the trainer logs it."""
+    tuned = [entry for entry in logs if entry["event"] == "model.fine_tuned"]
+    return [{"step": entry.get("step"), "guard": entry.get("guard"), "loss": entry.get("loss")} for entry in tuned]
 
 
 def facts_of(verdicts: Verdicts) -> dict[str, Any]:

@@ -72,6 +72,11 @@ def starter_corpus(seed: int) -> Corpus:
     return corpus
 
 
+def corpus_of(data: Path, name: str, seed: int) -> Corpus:
+    """The labelled source of a name."""
+    return starter_corpus(seed) if name == STARTER else source_corpus(named(data, name))
+
+
 def _read(
     name: str, sequences: Path, templates: Path, answers: Path, kind: str | None, only: tuple[str, str] | None
 ) -> LabelledWindows:

@@ -1,8 +1,8 @@
 """Invariant mining (Lou et al., USENIX ATC 2010): linear relations between counts that nearly all windows keep.
 
-Relations of one event (`x = 0`), of two (`a x = b y`) and of three (`x = y + z`) are tried, with small whole coefficients;
-an event of a smaller relation is left out of larger ones. A window is anomalous where it breaks one that 98% of the
-pool's windows keep.
+Relations of one event (`x = 0`), of two (`a x = b y`) and of three (`x = y + z`) are tried, with small whole
+coefficients; an event of a smaller relation is left out of larger ones. A window is anomalous where it breaks one that
+98% of the pool's windows keep.
 """
 
 from dataclasses import dataclass

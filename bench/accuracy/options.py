@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bench.accuracy import whole
 from bench.accuracy.answers import LABELLERS
 from bench.accuracy.datasets import STARTER, SYSTEMS
 from bench.accuracy.methods import METHODS
@@ -23,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0 (default: 1)")
     parser.add_argument("--methods", help="names with commas (default: all); " + ", ".join(METHODS))
     parser.add_argument("--budget", help="answers at most, several with commas: a budget curve")
+    parser.add_argument("--anomaly-share", help="leave windows out for these shares of anomalies, with commas")
     parser.add_argument("--window-kind", choices=("session", "tumbling"), help="of the target (default: guessed)")
     parser.add_argument("--source-dir", help=f"folder of a labelled system, or {STARTER}")
     parser.add_argument("--target-dir", type=Path, help="folder of another target: *sequences.csv[.xz], *templates.csv")
@@ -30,6 +32,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cells", type=Path, default=CELLS, help=f"folder that keeps finished cells (default: {CELLS})"
     )
+    parser.add_argument("--details", type=Path, help="folder for curves and errors, which `bench report` draws")
+
+
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `train` to its parser."""
+    parser.add_argument("--target", choices=SYSTEMS, required=True, help="unlabelled system, all of its windows")
+    parser.add_argument("--source", choices=SOURCES, help="labelled system (default: bgl, for the target bgl hdfs)")
+    parser.add_argument("--labeller", choices=("default", "recorded"), default="default", help="who answers")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run `train`; the result that is printed last.
+
+    Raises:
+        MisuseError: an option is wrong.
+    """
+    source = arguments.source or ("hdfs" if arguments.target == "bgl" else "bgl")
+    return whole.run(whole.TrainOptions(arguments.data, source, arguments.target, arguments.labeller, arguments.seed))
 
 
 def accuracy(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -49,7 +70,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
     """
     if arguments.seeds < 1:
         raise MisuseError(f"--seeds must be at least 1, got {arguments.seeds}")
-    budgets = _numbers(arguments.budget)
+    budgets, shares = _numbers(arguments.budget), _shares(arguments.anomaly_share)
     source_dir = None if arguments.source_dir in (None, STARTER) else Path(arguments.source_dir)
     return Options(
         data=arguments.data,
@@ -59,11 +80,13 @@ def options_of(arguments: argparse.Namespace) -> Options:
         seeds=arguments.seeds,
         methods=_methods(arguments.methods, CURVE if budgets else HEADLINE),
         budgets=budgets,
+        shares=shares,
         window_kind=arguments.window_kind,
         source_dir=source_dir,
         target_dir=arguments.target_dir,
         vectors=arguments.vectors,
         cells=arguments.cells,
+        details=arguments.details,
     )
 
 
@@ -111,6 +134,16 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     if any(number < 10 for number in numbers):  # noqa: PLR2004 - the trainer's own bound
         raise MisuseError(f"--budget must be at least 10, got {min(numbers)}")
     return numbers
+
+
+def _shares(text: str | None) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise MisuseError(f"--anomaly-share must be numbers with commas, got {text!r}") from None
+    if any(not 0.0 <= share < 1.0 for share in shares):
+        raise MisuseError(f"--anomaly-share must be from 0 to below 1, got {text!r}")
+    return shares
 
 
 def _name(folder: Path) -> str:

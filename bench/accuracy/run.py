@@ -4,11 +4,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from bench.accuracy import datasets
 from bench.accuracy.cells import Cell, Inputs, Outcome, run_or_read
+from bench.accuracy.details import write_details
 from bench.accuracy.methods import METHODS
 from bench.accuracy.raw_lines import bgl_raw
 from bench.accuracy.split import folds_of
@@ -28,7 +30,9 @@ class Options:
     Attributes:
         pairs: (source, target); names of systems in `data`, or of `source_dir` and `target_dir`.
         budgets: answers at most; empty for what the shipped settings ask for.
+        shares: of anomalies, by leaving windows out; empty for all windows.
         cells: folder that keeps finished cells.
+        details: folder for the curves and errors that documents are drawn from, None for none.
         training: settings in place of the shipped ones, for a smaller run in tests.
     """
 
@@ -38,42 +42,52 @@ class Options:
     protocol: str
     seeds: int
     methods: Sequence[str]
-    budgets: Sequence[int]
-    window_kind: str | None
-    source_dir: Path | None
-    target_dir: Path | None
-    vectors: Path | None
     cells: Path
+    budgets: Sequence[int] = ()
+    shares: Sequence[float] = ()
+    window_kind: str | None = None
+    source_dir: Path | None = None
+    target_dir: Path | None = None
+    vectors: Path | None = None
+    details: Path | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What the rows of one table have in common."""
+
+    source: str
+    target: str
+    budget: int | None
+    share: float | None
 
 
 def run(options: Options) -> dict[str, Any]:
     """Run or read all cells; the result that is printed last."""
-    rows, differences = [], []
+    rows: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
+    where = environment()
     for source, target in options.pairs:
         inputs = _inputs(options, source, target)
-        for budget in options.budgets or (None,):
-            outcomes = _outcomes(options, inputs, source, target, budget)
-            head = {"source": source, "target": target, "labeller": options.labeller, "protocol": options.protocol}
-            rows += [row(_head(options, head, method, budget), outcomes[method]) for method in options.methods]
-            if "default" in outcomes and budget is None:
-                differences += [
-                    paired(head | {"method": "default", "against": method}, outcomes["default"], outcomes[method])
-                    for method in options.methods
-                    if method != "default"
-                ]
-    where = environment()
-    versions = {"python": where["python"], **where["packages"]}
+        for budget, share in product(options.budgets or (None,), options.shares or (None,)):
+            block = _Block(source, target, budget, share)
+            outcomes = _outcomes(options, inputs, block)
+            rows += [row(_head(options, block, method), outcomes[method]) for method in options.methods]
+            differences += _paired(options, block, outcomes)
+            if options.details is not None and budget is None and share is None:
+                head = {"source": source, "target": target, "labeller": options.labeller, "protocol": options.protocol}
+                write_details(options.details, head | {"commit": where["commit"]}, outcomes, inputs.target.windows)
     return {
         "commit": where["commit"],
-        "versions": versions,
+        "versions": {"python": where["python"], **where["packages"]},
         "machine": where["machine"],
         "rows": rows,
         "paired": differences,
     }
 
 
-def _outcomes(options: Options, inputs: Inputs, source: str, target: str, budget: int | None) -> dict[str, Seeds]:
+def _outcomes(options: Options, inputs: Inputs, block: _Block) -> dict[str, Seeds]:
     """Outcomes by method, seed and fold; all methods of one split are run together."""
     found: dict[str, list[list[Outcome]]] = {method: [[] for _ in range(options.seeds)] for method in options.methods}
     for seed in range(options.seeds):
@@ -81,33 +95,46 @@ def _outcomes(options: Options, inputs: Inputs, source: str, target: str, budget
             for name in options.methods:
                 method = METHODS[name]
                 cell = Cell(
-                    target=target,
-                    source=source if method.trains or (method.asks and options.labeller == "default") else "",
+                    target=block.target,
+                    source=block.source if method.trains or (method.asks and options.labeller == "default") else "",
                     method=name,
                     labeller=options.labeller if method.asks else "",
                     protocol=options.protocol,
                     seed=seed,
                     fold=fold,
-                    budget=budget if method.asks else None,
+                    budget=block.budget if method.asks else None,
                     vectors=_vectors(options) if method.trains else "",
+                    share=block.share,
                 )
                 found[name][seed].append(run_or_read(cell, inputs, options.cells))
     return dict(found)
 
 
-def _head(options: Options, head: dict[str, Any], method: str, budget: int | None) -> dict[str, Any]:
-    """The key of a row; `default` is the name of the shipped budget's row alone."""
-    name = "budgeted" if method == "default" and budget is not None else method
+def _paired(options: Options, block: _Block, outcomes: Mapping[str, Seeds]) -> list[dict[str, Any]]:
+    """Differences of the shipped training from each other method, at its full budget."""
+    if "default" not in outcomes or block.budget is not None or block.share is not None:
+        return []
+    head = {"source": block.source, "target": block.target, "labeller": options.labeller}
+    head |= {"protocol": options.protocol, "method": "default"}
+    return [
+        paired(head | {"against": method}, outcomes["default"], outcomes[method])
+        for method in options.methods
+        if method != "default"
+    ]
+
+
+def _head(options: Options, block: _Block, method: str) -> dict[str, Any]:
+    """The key of a row; `default` is the name of the shipped setting at its full budget alone."""
     return {
-        "source": head["source"],
-        "target": head["target"],
-        "method": name,
-        "labeller": head["labeller"],
-        "protocol": head["protocol"],
+        "source": block.source,
+        "target": block.target,
+        "method": "budgeted" if method == "default" and block.budget is not None else method,
+        "labeller": options.labeller,
+        "protocol": options.protocol,
         "seeds": options.seeds,
-        "budget": budget,
+        "budget": block.budget,
         "vectors": _vectors(options),
-        "variant": "",
+        "variant": "" if block.share is None else f"anomaly share {block.share:g}",
     }
 
 
@@ -141,7 +168,7 @@ def _source(options: Options, name: str) -> Callable[[int], Corpus]:
     def read() -> Corpus:
         if options.source_dir is not None:
             return datasets.source_corpus(datasets.folder(options.source_dir, None, name))
-        return datasets.source_corpus(datasets.named(options.data, name))
+        return datasets.corpus_of(options.data, name, 0)
 
     return lambda _seed: read()
 

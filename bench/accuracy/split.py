@@ -55,6 +55,30 @@ def split(labelled: LabelledWindows, protocol: str, seed: int, fold: int = 0) ->
     return Split(pool, ~pool)
 
 
+def resampled(labelled: LabelledWindows, part: Split, share: float, seed: int) -> Split:
+    """The split with windows of one class left out at random, so that both parts have a share of anomalies.
+
+    Raises:
+        MisuseError: a part holds no window then.
+    """
+    rng = np.random.default_rng([seed, 6])
+    return Split(*(_with_share(labelled.anomalous, held, share, rng) for held in (part.pool, part.test)))
+
+
+def _with_share(anomalous: Bools, held: Bools, share: float, rng: np.random.Generator) -> Bools:
+    bad, good = np.flatnonzero(held & anomalous), np.flatnonzero(held & ~anomalous)
+    most_bad = round(len(good) * share / (1.0 - share))
+    if len(bad) > most_bad:
+        bad = rng.permutation(bad)[:most_bad]
+    else:
+        good = rng.permutation(good)[: round(len(bad) * (1.0 - share) / share)]
+    if not len(bad) + len(good):
+        raise MisuseError(f"--anomaly-share must leave windows, got {share} with none")
+    kept = np.zeros(len(held), np.bool_)
+    kept[bad] = kept[good] = True
+    return kept
+
+
 def _balanced(anomalous: Bools, rng: np.random.Generator) -> Bools:
     classes = [np.flatnonzero(anomalous), np.flatnonzero(~anomalous)]
     size = min(map(len, classes))

@@ -1,7 +1,7 @@
 """Rows of the result from the outcomes of cells, and paired differences between methods."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, pstdev
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def row(head: Mapping[str, Any], seeds: Seeds) -> dict[str, Any]:
     for name in found[0]:
         result[name] = round(mean(one[name] for one in found), _DIGITS)
         if name == "f1":
-            result["f1_sd"] = round(pstdev(one[name] for one in found), _DIGITS)
+            result["f1_sd"] = round(stdev(one[name] for one in found), _DIGITS) if len(found) > 1 else 0.0
     result["llm_answers"] = round(mean(one.facts["llm_answers"] for folds in seeds for one in folds))
     for name in ("seconds", "cpu_seconds"):
         result[name] = round(mean(sum(one.facts[name] for one in folds) for folds in seeds), 1)
