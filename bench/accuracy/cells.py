@@ -26,6 +26,7 @@ from bench.result import ROOT
 from trainer.data.signatures import Corpus
 
 _BENCH_CODE = ("bench/accuracy", "bench/recorded.py", "bench/metrics.py")
+_AFTERWARDS = {"options.py", "run.py", "table.py", "details.py", "whole.py", "report"}
 _TRAINER_CODE = ("trainer", "detector", "loggen", "schemas")
 
 
@@ -165,6 +166,8 @@ def code_hash(*, trainer: bool) -> str:
     for name in (*_BENCH_CODE, *(_TRAINER_CODE if trainer else ())):
         place = ROOT / name
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            if place.name == "accuracy" and path.relative_to(place).parts[0] in _AFTERWARDS:
+                continue
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

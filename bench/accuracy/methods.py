@@ -20,7 +20,7 @@ class Method:
     Attributes:
         judge: scores the test part of a task.
         asks: whether it depends on the labeller.
-        trains: whether it depends on the labelled source and on the code of the trainer.
+        trains: whether it depends on the trainer: its code and its source.
         curve: whether it belongs to a budget curve alone.
     """
 
@@ -73,7 +73,7 @@ METHODS: Mapping[str, Method] = {
     "new-event": Method(label_free.new_event),
     "rare-event": Method(label_free.rare_event),
     "keyword": Method(label_free.keyword),
-    "severity_list": Method(label_free.severity_list),
+    "severity_list": Method(label_free.severity_list, trains=True),
     "always": Method(label_free.always),
     "pca": Method(label_free.pca),
     "isolation_forest": Method(label_free.isolation_forest),
