@@ -112,6 +112,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+# Long: the table of commands and their options.
 def _parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.accuracy.data.windows import Floats, LabelledWindows
 from bench.accuracy.task import Task, example_id
-from bench.accuracy.windows import Floats, LabelledWindows
 from bench.errors import MisuseError
 from trainer.labelling.base import Answer, Question
 

@@ -17,11 +17,11 @@ import numpy as np
 from structlog.testing import capture_logs
 
 from bench.accuracy.answers import oracle_noise, recorded, shipped
+from bench.accuracy.data.split import resampled, split
+from bench.accuracy.data.windows import Floats, LabelledWindows
 from bench.accuracy.methods import METHODS
 from bench.accuracy.scores import Scores
-from bench.accuracy.split import resampled, split
 from bench.accuracy.task import Task, Verdicts
-from bench.accuracy.windows import Floats, LabelledWindows
 from bench.result import ROOT
 from trainer.data.signatures import Corpus
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.accuracy.data.windows import Windows
 from bench.accuracy.scores import Scores, curve, reliability
 from bench.accuracy.table import Seeds
-from bench.accuracy.windows import Windows
 
 _POINTS = 60
 _WORST = 10

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.accuracy import label_free, supervised
 from bench.accuracy.answers import alone
-from bench.accuracy.invariants import invariants
+from bench.accuracy.baselines import label_free, supervised
+from bench.accuracy.baselines.invariants import invariants
 from bench.accuracy.task import Task, Verdicts
 from bench.accuracy.training import Trained, score_with, source_model, train_model
 from trainer.learning.meta_learning import MetaSettings

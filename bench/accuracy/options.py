@@ -6,10 +6,10 @@ from typing import Any
 
 from bench.accuracy import whole
 from bench.accuracy.answers import LABELLERS
-from bench.accuracy.datasets import STARTER, SYSTEMS
+from bench.accuracy.data.datasets import STARTER, SYSTEMS
+from bench.accuracy.data.split import PROTOCOLS
 from bench.accuracy.methods import METHODS
 from bench.accuracy.run import CURVE, HEADLINE, Options, run
-from bench.accuracy.split import PROTOCOLS
 from bench.errors import MisuseError
 
 CELLS = Path(".fusionlog/accuracy")

@@ -8,14 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.accuracy import datasets
 from bench.accuracy.cells import Cell, Inputs, Outcome, run_or_read
+from bench.accuracy.data import datasets
+from bench.accuracy.data.raw_lines import bgl_raw
+from bench.accuracy.data.split import folds_of
+from bench.accuracy.data.windows import repeated_share
 from bench.accuracy.details import write_details
 from bench.accuracy.methods import METHODS
-from bench.accuracy.raw_lines import bgl_raw
-from bench.accuracy.split import folds_of
 from bench.accuracy.table import Seeds, paired, row
-from bench.accuracy.windows import repeated_share
 from bench.result import environment
 from trainer.data.signatures import Corpus
 

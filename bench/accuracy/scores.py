@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.accuracy.windows import Bools, Floats, Ints
+from bench.accuracy.data.windows import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

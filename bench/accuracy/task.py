@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.accuracy.windows import Floats, Ints, Windows
+from bench.accuracy.data.windows import Floats, Ints, Windows
 from detector.model.runs import Runs
 from detector.parsing.templates import Template
 from trainer.context import Systems

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy.answers import write_answers
+from bench.accuracy.data.windows import Floats
 from bench.accuracy.task import Task, Verdicts
-from bench.accuracy.windows import Floats
 from detector.artifact.export import unpack
 from detector.artifact.folder import read_folder
 from detector.model.calibration import sigmoid

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from structlog.testing import capture_logs
 
-from bench.accuracy import datasets
 from bench.accuracy.answers import recorded, shipped
+from bench.accuracy.data import datasets
 from bench.accuracy.task import Task
 from bench.accuracy.training import train_model
 from bench.errors import MisuseError

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.accuracy import datasets
-from bench.accuracy.raw_lines import bgl_raw
+from bench.accuracy.data import datasets
+from bench.accuracy.data.raw_lines import bgl_raw
 from bench.accuracy.task import pool_corpus
 from bench.errors import BenchError, MisuseError
 from tests.bench.tiny_system import tiny_folder

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.accuracy import label_free, supervised
 from bench.accuracy.answers import alone, oracle_noise, write_answers
-from bench.accuracy.invariants import Invariant, invariants, mine
+from bench.accuracy.baselines import label_free, supervised
+from bench.accuracy.baselines.invariants import Invariant, invariants, mine
+from bench.accuracy.data.windows import LabelledWindows, labelled_windows
 from bench.accuracy.task import Task, Verdicts
-from bench.accuracy.windows import LabelledWindows, labelled_windows
 from trainer.testing import corpus
 
 TEXTS = {"a": "request started", "b": "request done", "c": "disk failed: panic", "d": "cache <*> refreshed"}

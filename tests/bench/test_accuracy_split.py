@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.accuracy import datasets
-from bench.accuracy.split import FOLDS, folds_of, resampled, split
-from bench.accuracy.windows import LabelledWindows
+from bench.accuracy.data import datasets
+from bench.accuracy.data.split import FOLDS, folds_of, resampled, split
+from bench.accuracy.data.windows import LabelledWindows
 from bench.errors import MisuseError
 from tests.bench.tiny_system import tiny_folder
 

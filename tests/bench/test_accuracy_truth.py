@@ -6,9 +6,9 @@ from typing import Any, Never
 import numpy as np
 import pytest
 
-from bench.accuracy import datasets
 from bench.accuracy.cells import Cell, Inputs
-from bench.accuracy.windows import LabelledWindows
+from bench.accuracy.data import datasets
+from bench.accuracy.data.windows import LabelledWindows
 from tests.bench.tiny_system import SMALL, tiny_folder
 from trainer.data.signatures import Corpus
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy.windows import LabelledWindows, labelled_windows
+from bench.accuracy.data.windows import LabelledWindows, labelled_windows
 from bench.errors import BenchError, MisuseError
 from bench.recorded import AnswerBook
 from trainer.data.corpus import read_corpus

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy.windows import LabelledWindows, Windows
+from bench.accuracy.data.windows import LabelledWindows, Windows
 from bench.datasets import SPECS, read_lines, read_rows
 from bench.recorded import AnswerBook, signature_of
 from detector.model.runs import Runs, run_lengths

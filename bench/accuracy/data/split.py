@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.accuracy.windows import Bools, Ints, LabelledWindows
+from bench.accuracy.data.windows import Bools, Ints, LabelledWindows
 from bench.errors import MisuseError
 
 PROTOCOLS = ("P1", "P3", "P4", "P5")

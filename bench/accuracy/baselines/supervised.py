@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.accuracy.data.windows import Floats, Ints
 from bench.accuracy.task import Task, Verdicts
-from bench.accuracy.windows import Floats, Ints
 from trainer.settings import TrainerSettings
 
 _TREES = 200

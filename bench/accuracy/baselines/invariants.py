@@ -11,8 +11,8 @@ from math import gcd
 
 import numpy as np
 
+from bench.accuracy.data.windows import Floats
 from bench.accuracy.task import Task, Verdicts
-from bench.accuracy.windows import Floats
 
 _KEPT = 0.98  # as in the comparison of He et al., ISSRE 2016
 _LARGEST = 3

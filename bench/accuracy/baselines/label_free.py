@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from bench.accuracy.data.windows import Floats
 from bench.accuracy.task import Task, Verdicts
-from bench.accuracy.windows import Floats
 from bench.metrics import KEYWORDS
 from detector.model.runs import Runs
 from trainer.labelling.rules.lexicon import severity
