@@ -14,6 +14,7 @@ from bench.accuracy.data.windows import Floats, LabelledWindows
 from bench.accuracy.task import Task, example_id
 from bench.errors import MisuseError
 from trainer.labelling.base import Answer, Question
+from trainer.labelling.grouping import label_groups
 
 LABELLERS = ("default", "recorded", "oracle-noise")
 _NO_ANSWER = np.nextafter(0.5, 0.0)
@@ -87,19 +88,27 @@ def oracle_noise(labelled: LabelledWindows) -> Callable[[Task], Floats]:
     return answer
 
 
-def write_answers(path: Path, task: Task, probabilities: Floats) -> int:
-    """Write the answers of the pool's rows for the trainer's `recorded` labeller; how many signatures they are of."""
-    rows = np.flatnonzero((task.pool > 0) & ~np.isnan(probabilities))
+def write_answers(path: Path, task: Task, probabilities: Floats, budget: int) -> int:
+    """Write answers about the pool for the trainer's `recorded` labeller, one per question; their number.
+
+    The trainer asks about groups of windows, and its labeller lets all recorded answers of a group vote. An LLM answers
+    a question once, so only the group's most frequent window with an answer keeps its own.
+    """
+    corpus = task.systems.target
+    known = {example_id(task.windows.system, int(row)): float(probabilities[row]) for row in np.flatnonzero(task.pool)}
+    written = 0
     with path.open("w") as file:
-        for row in rows:
-            value = float(probabilities[row])
-            line = {
-                "window": example_id(task.windows.system, int(row)),
-                "label": "anomalous" if value >= 0.5 else "normal",  # noqa: PLR2004
-                "confidence": round(max(value, 1.0 - value), 6),
-            }
+        for group in label_groups(corpus, budget):
+            windows = [window for member in group.members for window in corpus.signatures[member].example_window_ids]
+            window = next((one for one in windows if not np.isnan(known[one])), None)
+            if window is None:
+                continue
+            value = known[window]
+            label = "anomalous" if value >= 0.5 else "normal"  # noqa: PLR2004
+            line = {"window": window, "label": label, "confidence": round(max(value, 1.0 - value), 6)}
             file.write(json.dumps(line) + "\n")
-    return len(np.unique(task.windows.clusters[rows]))
+            written += 1
+    return written
 
 
 def alone(probabilities: Floats) -> Floats:

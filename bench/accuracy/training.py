@@ -67,11 +67,10 @@ def train_model(task: Task, choose: Callable[[Task], Floats] | None = None) -> T
     """
     with tempfile.TemporaryDirectory(prefix="fusionlog-accuracy-") as folder:
         work = Path(folder)
-        answers = None
-        if task.labeller != "default":
-            answers = work / "answers.jsonl"
-            write_answers(answers, task, task.answers if choose is None else choose(task))
+        answers = None if task.labeller == "default" else work / "answers.jsonl"
         settings = settings_of(replace(task, budget=None) if choose else task, work, answers)
+        if answers is not None:
+            write_answers(answers, task, task.answers if choose is None else choose(task), settings.budget)
         report = train(settings, make_workers=_in_process, read=lambda _settings, _progress: task.systems)
         files = read_folder(work / "model")
     model = unpack(files, sha256_of(files["manifest.json"]))

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,8 +109,17 @@ def test_answers_reach_the_trainer_for_the_pool_alone(tmp_path: Path) -> None:
     """The file of answers holds rows of the pool; a row of the test part alone is hidden from the labeller."""
     one = task({"a b": 5}, {"a c": 1})
 
-    assert write_answers(tmp_path / "answers.jsonl", one, one.answers) == 1
+    assert write_answers(tmp_path / "answers.jsonl", one, one.answers, 10) == 1
     assert (tmp_path / "answers.jsonl").read_text().count("\n") == 1
+
+
+def test_a_question_about_several_windows_has_one_answer(tmp_path: Path) -> None:
+    """A budget that makes the trainer ask about sets of events gets the answer about the set's most frequent window."""
+    one = task({"a c": 5, "a b": 9, "a a b b": 8}, {"a b": 1})
+
+    assert write_answers(tmp_path / "answers.jsonl", one, one.answers, 2) == 2
+    rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert {(row["window"], row["label"]) for row in rows} == {("shop-0", "anomalous"), ("shop-1", "normal")}
 
 
 def test_a_window_without_an_answer_raises_no_alarm() -> None:
