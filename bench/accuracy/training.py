@@ -69,13 +69,19 @@ def train_model(task: Task, choose: Callable[[Task], Floats] | None = None) -> T
         work = Path(folder)
         answers = None if task.labeller == "default" else work / "answers.jsonl"
         settings = settings_of(replace(task, budget=None) if choose else task, work, answers)
+        known = np.zeros(0)
         if answers is not None:
-            write_answers(answers, task, task.answers if choose is None else choose(task), settings.budget)
+            known = task.answers if choose is None else choose(task)
+            write_answers(answers, task, known, settings.budget)
         report = train(settings, make_workers=_in_process, read=lambda _settings, _progress: task.systems)
         files = read_folder(work / "model")
     model = unpack(files, sha256_of(files["manifest.json"]))
-    asked = report.metrics.answers - report.metrics.abstentions
-    return Trained(model, report, asked if task.labeller != "default" else 0)
+    if task.labeller == "default":
+        return Trained(model, report, 0)
+    if choose is None:
+        return Trained(model, report, report.metrics.answers - report.metrics.abstentions)
+    # Signatures were chosen, and the trainer may have asked about several windows of each.
+    return Trained(model, report, len(np.unique(task.windows.clusters[~np.isnan(known) & (task.pool > 0)])))
 
 
 def score_with(model: DetectionModel, task: Task) -> Verdicts:
