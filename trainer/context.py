@@ -12,6 +12,23 @@ from trainer.labelling.base import MakeLabeller
 
 
 @dataclass(frozen=True)
+class Systems:
+    """Both systems of a run, as read.
+
+    Attributes:
+        spec: of the target.
+        source: labelled corpus.
+        target: unlabelled corpus.
+        templates: frozen templates of the target.
+    """
+
+    spec: SystemSpec
+    source: Corpus
+    target: Corpus
+    templates: Sequence[Template]
+
+
+@dataclass(frozen=True)
 class TrainingContext:
     """What every worker of a run gets.
 
