@@ -96,6 +96,7 @@ def test_finished_cells_are_not_run_again(
         (["--pair", "all", "--target-dir", "/nowhere"], "--pair must be left out"),
         (["--target-dir", "/nowhere"], "a data folder must be there"),
         (["--source-dir", "/nowhere"], "--source-dir must stand beside"),
+        (["--source-dir", "/nowhere", "--target-dir", "/nowhere"], "--source-dir must differ"),
         (["--pair", "hdfs:bgl", "--seeds", "0"], "--seeds must be at least 1"),
         (["--pair", "hdfs:bgl", "--methods", "magic"], "--methods must be of"),
         (["--pair", "hdfs:bgl", "--budget", "many"], "--budget must be numbers"),

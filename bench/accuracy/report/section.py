@@ -21,6 +21,7 @@ def section(folder: Path, images: Path) -> str:
         "",
         tables.methods(rows),
     ]
+    parts += ["### The same models at other shares of anomalies", "", tables.projected(rows)]
     if any(result["paired"] for result in stored.headline):
         parts += ["### Differences from the shipped setting, paired by signature", "", tables.paired(stored.headline)]
     if stored.ablations:
