@@ -120,3 +120,14 @@ def test_cells_of_other_code_or_data_are_other_files() -> None:
     }
 
     assert len(paths) == 4
+
+
+def test_errors_name_the_rarest_events_first(tmp_path: Path) -> None:
+    """A method that is always wrong about faults names their signatures, with the texts that few windows hold."""
+    run(options(tmp_path, methods=["labeller", "always"], details=tmp_path / "curves", labeller="default"))
+
+    content = json.loads((tmp_path / "curves" / "source-shop_shop_default_P3.json").read_text())
+    first = content["wrong"]["labeller"][0]
+    assert first["misses"] + first["false_alarms"] > 0
+    shares = [share for _text, share in first["events"]]
+    assert shares == sorted(shares)
