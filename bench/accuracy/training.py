@@ -96,8 +96,14 @@ def score_with(model: DetectionModel, task: Task) -> Verdicts:
     return Verdicts(np.asarray(scores, np.float64), model.threshold)
 
 
-def source_model(task: Task, settings: MetaSettings) -> Verdicts:
-    """Scores of the small model before it has seen an answer: meta-learning on source and pool alone, uncalibrated."""
+def source_model(task: Task, beta: float, inner_rate: float) -> Verdicts:
+    """Scores of the small model before it has seen an answer: meta-learning on source and pool alone, uncalibrated.
+
+    Args:
+        task: the task.
+        beta: weight of the domain loss.
+        inner_rate: of the inner step.
+    """
     context = replace(context_of(task), milvus=None)
     similarity = Similarity(context)
     try:
@@ -105,6 +111,8 @@ def source_model(task: Task, settings: MetaSettings) -> Verdicts:
     finally:
         similarity.close()
     learner = make_learner(context)
+    steps = settings_of(task, Path(tempfile.gettempdir()), None).meta_steps
+    settings = MetaSettings(steps=steps, beta=beta, inner_rate=inner_rate)
     learner.meta_learn(np.flatnonzero(routing.general), settings)
     system = context.target.system
     learner.events.add(system, task.windows.texts)
