@@ -31,7 +31,7 @@ def section(folder: Path, images: Path) -> str:
             tables.methods(rows_of(stored.ablations)),
         ]
     if stored.details:
-        parts += ["### What goes wrong", "", tables.wrong(stored.details)]
+        parts += ["### Errors by template", "", tables.wrong(stored.details)]
     plots = write_plots(stored, images)
     if plots:
         parts += ["### Plots", ""]
