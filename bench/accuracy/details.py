@@ -50,9 +50,7 @@ def most_wrong(scores: Scores, windows: Windows) -> list[dict[str, Any]]:
                 "false_alarms": int(scores.normal[inside & scores.alarm].sum()),
                 "misses": int(scores.anomalous[inside & ~scores.alarm].sum()),
                 "windows": int((scores.normal + scores.anomalous)[inside].sum()),
-                "events": [
-                    {"text": windows.texts[event], "share": round(share[event], 5)} for event in events[:_EVENTS]
-                ],
+                "events": [[windows.texts[event], round(share[event], 5)] for event in events[:_EVENTS]],
             }
         )
     return found

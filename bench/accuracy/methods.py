@@ -20,13 +20,15 @@ class Method:
     Attributes:
         judge: scores the test part of a task.
         asks: whether it depends on the labeller.
-        trains: whether it depends on the trainer: its code and its source.
+        trains: whether it depends on the labelled source and the trainer's code.
+        reads: whether it depends on the trainer's code alone.
         curve: whether it belongs to a budget curve alone.
     """
 
     judge: Callable[[Task], Verdicts]
     asks: bool = False
     trains: bool = False
+    reads: bool = False
     curve: bool = False
 
 
@@ -61,10 +63,7 @@ def _judged(task: Task, trained: Trained) -> Verdicts:
 
 
 def _source_only(beta: float, inner_rate: float) -> Callable[[Task], Verdicts]:
-    from trainer.settings import TrainerSettings
-
-    steps = TrainerSettings.model_fields["meta_steps"].default
-    return lambda task: source_model(task, MetaSettings(steps=steps, beta=beta, inner_rate=inner_rate))
+    return lambda task: source_model(task, beta, inner_rate)
 
 
 METHODS: Mapping[str, Method] = {
@@ -73,7 +72,7 @@ METHODS: Mapping[str, Method] = {
     "new-event": Method(label_free.new_event),
     "rare-event": Method(label_free.rare_event),
     "keyword": Method(label_free.keyword),
-    "severity_list": Method(label_free.severity_list, trains=True),
+    "severity_list": Method(label_free.severity_list, reads=True),
     "always": Method(label_free.always),
     "pca": Method(label_free.pca),
     "isolation_forest": Method(label_free.isolation_forest),

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.accuracy import whole
 from bench.accuracy.answers import LABELLERS
-from bench.accuracy.data.datasets import STARTER, SYSTEMS
+from bench.accuracy.data.datasets import STARTER, SYSTEMS, folder_name
 from bench.accuracy.data.split import PROTOCOLS
 from bench.accuracy.methods import METHODS
 from bench.accuracy.run import CURVE, HEADLINE, Options, run
@@ -94,14 +94,19 @@ def _pairs(arguments: argparse.Namespace, source_dir: Path | None) -> list[tuple
     if arguments.target_dir is not None:
         if arguments.pair is not None:
             raise MisuseError(f"--pair must be left out with --target-dir, got {arguments.pair}")
-        source = STARTER if source_dir is None else "source-" + _name(source_dir)
-        return [(source, _name(arguments.target_dir))]
+        if source_dir is not None and source_dir.resolve() == arguments.target_dir.resolve():
+            raise MisuseError(
+                f"--source-dir must differ from --target-dir, got {source_dir} for both: labels would leak"
+            )
+        source = STARTER if source_dir is None else "source-" + folder_name(source_dir)[:50]
+        return [(source, folder_name(arguments.target_dir))]
     if arguments.source_dir is not None:
         raise MisuseError("--source-dir must stand beside --target-dir, got no --target-dir: else use --pair")
     if arguments.pair is None:
         raise MisuseError("--pair SOURCE:TARGET or --target-dir DIR must be given, got neither")
     if arguments.pair == "all":
-        return [(source, target) for target in SYSTEMS for source in SOURCES if source != target]
+        targets = ("bgl",) if arguments.protocol == "P1" else SYSTEMS  # only its raw lines have usable times
+        return [(source, target) for target in targets for source in SOURCES if source != target]
     pairs = [_pair(text) for text in arguments.pair.split(",")]
     if not arguments.data.is_dir():
         raise MisuseError(f"--data must be the folder of real logs, got {arguments.data}, which is not a folder")
@@ -144,8 +149,3 @@ def _shares(text: str | None) -> tuple[float, ...]:
     if any(not 0.0 <= share < 1.0 for share in shares):
         raise MisuseError(f"--anomaly-share must be from 0 to below 1, got {text!r}")
     return shares
-
-
-def _name(folder: Path) -> str:
-    name = "".join(letter if letter.isalnum() else "-" for letter in folder.resolve().name.lower()).strip("-")
-    return name or "system"

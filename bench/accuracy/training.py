@@ -13,6 +13,7 @@ import numpy as np
 from bench.accuracy.answers import write_answers
 from bench.accuracy.data.windows import Floats
 from bench.accuracy.task import Task, Verdicts
+from bench.errors import BenchError
 from detector.artifact.export import unpack
 from detector.artifact.folder import read_folder
 from detector.model.calibration import sigmoid
@@ -20,6 +21,7 @@ from detector.model.detection_model import DetectionModel
 from detector.model.scoring import Scorer
 from schemas.chunks import sha256_of
 from trainer.context import TrainingContext
+from trainer.errors import TrainerError
 from trainer.learning.encoding import logits, namespaced
 from trainer.learning.meta_learning import MetaSettings
 from trainer.recipe import make_context, train
@@ -73,7 +75,10 @@ def train_model(task: Task, choose: Callable[[Task], Floats] | None = None) -> T
         if answers is not None:
             known = task.answers if choose is None else choose(task)
             write_answers(answers, task, known, settings.budget)
-        report = train(settings, make_workers=_in_process, read=lambda _settings, _progress: task.systems)
+        try:
+            report = train(settings, make_workers=_in_process, read=lambda _settings, _progress: task.systems)
+        except TrainerError as error:
+            raise BenchError(f"{task.windows.system}: the training did not end in a model: {error}") from error
         files = read_folder(work / "model")
     model = unpack(files, sha256_of(files["manifest.json"]))
     if task.labeller == "default":
@@ -91,8 +96,14 @@ def score_with(model: DetectionModel, task: Task) -> Verdicts:
     return Verdicts(np.asarray(scores, np.float64), model.threshold)
 
 
-def source_model(task: Task, settings: MetaSettings) -> Verdicts:
-    """Scores of the small model before it has seen an answer: meta-learning on source and pool alone, uncalibrated."""
+def source_model(task: Task, beta: float, inner_rate: float) -> Verdicts:
+    """Scores of the small model before it has seen an answer: meta-learning on source and pool alone, uncalibrated.
+
+    Args:
+        task: the task.
+        beta: weight of the domain loss.
+        inner_rate: of the inner step.
+    """
     context = replace(context_of(task), milvus=None)
     similarity = Similarity(context)
     try:
@@ -100,6 +111,8 @@ def source_model(task: Task, settings: MetaSettings) -> Verdicts:
     finally:
         similarity.close()
     learner = make_learner(context)
+    steps = settings_of(task, Path(tempfile.gettempdir()), None).meta_steps
+    settings = MetaSettings(steps=steps, beta=beta, inner_rate=inner_rate)
     learner.meta_learn(np.flatnonzero(routing.general), settings)
     system = context.target.system
     learner.events.add(system, task.windows.texts)

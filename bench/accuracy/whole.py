@@ -3,7 +3,8 @@
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,18 @@ from bench.errors import MisuseError
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of a run; `source` and `target` are systems of `data`, the source may be `starter`."""
+    """Options of a run; `source` and `target` are systems of `data`, the source may be `starter`.
+
+    Attributes:
+        training: settings in place of the shipped ones, for a smaller run in tests.
+    """
 
     data: Path
     source: str
     target: str
     labeller: str
-    seed: int
+    seed: int = 0
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(options: TrainOptions) -> dict[str, Any]:
@@ -46,6 +52,7 @@ def run(options: TrainOptions) -> dict[str, Any]:
         source=lambda: datasets.corpus_of(options.data, options.source, options.seed),
         labeller=options.labeller,
         answer=recorded if options.labeller == "recorded" else shipped,
+        training=options.training,
     )
     with capture_logs():  # standard output is for the result
         trained = train_model(task)

@@ -49,7 +49,6 @@ def test_the_kind_of_windows_is_guessed_unless_given(tmp_path: Path) -> None:
         ("shop_sequences.csv", "label,events\n0,1\n", "columns label and sequence"),
         ("shop_sequences.csv", "label,sequence\nmaybe,10\n", "label 0 or 1"),
         ("shop_sequences.csv", "label,sequence\n0,\n", "label 0 or 1"),
-        ("shop_sequences.csv", "label,sequence\n0,10 99\n", "must hold event 99"),
         ("shop_templates.csv", "id,words\n10,text\n", "column template"),
     ],
 )
@@ -59,6 +58,17 @@ def test_wrong_content_is_named(name: str, content: str, message: str, tmp_path:
 
     with pytest.raises(BenchError, match=message):
         datasets.folder(tmp_path / "shop")
+
+
+def test_an_event_without_a_template_is_named_by_its_id(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told on standard error, and its id stands in the place of its text."""
+    (tiny_folder(tmp_path / "shop") / "shop_sequences.csv").write_text("label,sequence\nnormal,10 99\nAnomaly,10\n")
+
+    labelled = datasets.folder(tmp_path / "shop")
+
+    assert "event 99" in labelled.windows.texts.values()
+    assert labelled.anomalous.tolist() == [False, True]
+    assert "no template for 1 events (99)" in capsys.readouterr().err
 
 
 def test_two_files_of_sequences_are_misuse(tmp_path: Path) -> None:

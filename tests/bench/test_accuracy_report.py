@@ -73,6 +73,7 @@ def test_worst_rows_come_first(stored: Path, tmp_path: Path) -> None:
     assert "| 0.960 ± 0.004 | 0.980 | 0.970 | 0.0009 | 0.900 | 439 | 51 |" in text
     assert text.index("| pca | 0.720 (0.980)") < text.index("| **default** | 0.960 (0.980)")
     assert "| labeller | +0.017 | +0.001 to +0.063 |" in text
+    assert "| bgl → hdfs | recorded | P3 | 0.932 | 0.966 | 0.970 |" in text
     assert "| 140 | 0 | 150 | `disk / 'gone'` (0.10%) |" in text
     assert "--pair bgl:hdfs,bgl:openstack --labeller recorded --protocol P3 --seeds 5 --methods default,pca" in text
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
+from bench.accuracy import whole
 from bench.accuracy.cells import Cell
 from bench.accuracy.data import datasets
 from bench.accuracy.options import CELLS
@@ -13,6 +13,7 @@ from bench.accuracy.run import Options, run
 from tests.bench.tiny_system import SMALL, tiny_folder
 
 pytestmark = pytest.mark.ray  # trainings of more than seconds
+PAIRED_KEYS = "source target labeller protocol method against difference low high"
 TRAIN_KEYS = "seconds cpu_seconds peak_rss_bytes windows signatures llm_answers model_sha256"
 
 
@@ -33,6 +34,21 @@ def options(folder: Path, **changes: object) -> Options:
         training=SMALL,
     )
     return replace(small, **changes)  # type: ignore[arg-type]
+
+
+def test_the_shipped_training_is_compared_with_every_other_method(tmp_path: Path) -> None:
+    """`default` learns from the answers, and each other method has a paired difference from it."""
+    longer = {**SMALL, "final_steps": 250, "hidden": 32}
+    result = run(options(tmp_path, methods=["default", "labeller", "always"], training=longer))
+
+    assert [list(one) for one in result["paired"]] == [PAIRED_KEYS.split()] * 2
+    ours = result["rows"][0]
+    for one, other in zip(result["paired"], result["rows"][1:], strict=True):
+        assert one["against"] == other["method"]
+        assert one["low"] <= one["difference"] <= one["high"]
+        assert one["difference"] == pytest.approx(ours["f1"] - other["f1"], abs=2e-4)
+    assert ours["f1"] > 0.7
+    assert ours["llm_answers"] > 0
 
 
 def test_parts_of_the_method_have_rows_of_their_own(tmp_path: Path) -> None:
@@ -81,7 +97,7 @@ def test_a_share_of_anomalies_is_a_variant(tmp_path: Path) -> None:
 
 
 def test_train_prints_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The last line of `bench train` holds the documented keys; all windows train."""
+    """The result of `bench train` holds the documented keys; all windows train, and nothing else is printed."""
     tiny = tiny_folder(tmp_path / "shop")
     for name, kind in (("hdfs", "sequences"), ("bgl", "windows")):
         (tmp_path / name).mkdir()
@@ -91,11 +107,9 @@ def test_train_prints_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "llm_labels").mkdir()
     (tmp_path / "llm_labels" / "hdfs.jsonl").write_bytes((tiny / "llm_labels.jsonl").read_bytes())
 
-    assert main(["train", "--data", str(tmp_path), "--target", "hdfs", "--labeller", "recorded", "--json"]) == 0
+    result = whole.run(whole.TrainOptions(tmp_path, "bgl", "hdfs", "recorded", training=SMALL))
 
-    out = capsys.readouterr().out.splitlines()
-    assert len(out) == 1
-    result = json.loads(out[0])
+    assert capsys.readouterr().out == "", "standard output is for the last line"
     assert list(result) == TRAIN_KEYS.split()
     assert result["windows"] == 194
     assert result["llm_answers"] > 0
@@ -120,3 +134,14 @@ def test_cells_of_other_code_or_data_are_other_files() -> None:
     }
 
     assert len(paths) == 4
+
+
+def test_errors_name_the_rarest_events_first(tmp_path: Path) -> None:
+    """A method that is always wrong about faults names their signatures, with the texts that few windows hold."""
+    run(options(tmp_path, methods=["labeller", "always"], details=tmp_path / "curves", labeller="default"))
+
+    content = json.loads((tmp_path / "curves" / "source-shop_shop_default_P3.json").read_text())
+    first = content["wrong"]["labeller"][0]
+    assert first["misses"] + first["false_alarms"] > 0
+    shares = [share for _text, share in first["events"]]
+    assert shares == sorted(shares)

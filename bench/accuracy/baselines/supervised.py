@@ -76,12 +76,13 @@ def chosen(task: Task, order: Ints, limit: int) -> Floats:
 
 
 def dictionary(task: Task) -> Verdicts:
-    """The answer about the same signature; normal where there is none."""
+    """The answer about the same signature, the mean over its windows; normal where there is none."""
     known = answered(task)
     clusters = task.windows.clusters
-    value = np.zeros(int(clusters.max()) + 1)
-    value[clusters[known.rows]] = known.probability
-    return Verdicts(value[clusters[task.test]], answers=known.asked)
+    held, windows = clusters[known.rows], task.pool[known.rows]
+    sums = np.bincount(held, weights=known.probability * windows, minlength=int(clusters.max()) + 1)
+    total = np.bincount(held, weights=windows, minlength=len(sums))
+    return Verdicts((sums / np.maximum(total, 1))[clusters[task.test]], answers=known.asked)
 
 
 def knn(task: Task) -> Verdicts:

@@ -4,7 +4,8 @@ import csv
 import hashlib
 import io
 import lzma
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.recorded import AnswerBook
 from trainer.data.corpus import read_corpus
 from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source
+from trainer.settings import system_name
 
 SYSTEMS = ("hdfs", "bgl", "openstack")
 STARTER = "starter"
@@ -25,7 +27,8 @@ _FILES = {
 }
 _KINDS = {"hdfs": "session", "bgl": "tumbling", "openstack": "session"}
 _ONLY = {"openstack": ("source", "parisakalaki")}  # Loghub's part of the file is not separable by sequence
-_LABELS = {"0": False, "1": True, "normal": False, "anomalous": True, "anomaly": True, "-": False}
+_NORMAL, _ANOMALOUS = ("0", "0.0", "false", "normal", "-"), ("1", "1.0", "true", "anomalous", "anomaly", "abnormal")
+_LABELS = dict.fromkeys(_NORMAL, False) | dict.fromkeys(_ANOMALOUS, True)
 _ID_COLUMNS = ("event_id", "eventid", "id", "event")
 _TEXT_COLUMNS = ("template", "event_template", "eventtemplate", "text")
 _LONGEST_FIELD = 2**31 - 1
@@ -47,8 +50,12 @@ def folder(path: Path, kind: str | None = None, name: str | None = None) -> Labe
     """
     sequences = _only_file(path, ("*sequences.csv", "*sequences.csv.xz"))
     templates = _only_file(path, ("*templates.csv", "*templates.csv.xz"))
-    name = name or "".join(letter if letter.isalnum() else "-" for letter in path.resolve().name.lower()).strip("-")
-    return _read(name or "system", sequences, templates, path / "llm_labels.jsonl", kind, None)
+    return _read(name or folder_name(path), sequences, templates, path / "llm_labels.jsonl", kind, None)
+
+
+def folder_name(path: Path) -> str:
+    """Name of the system in a folder."""
+    return system_name(path.resolve().name)
 
 
 def source_corpus(labelled: LabelledWindows, name: str | None = None) -> Corpus:
@@ -84,7 +91,8 @@ def _read(
     content = _content(sequences)
     book = AnswerBook.read(answers) if answers.is_file() else None
     digest = hashlib.sha256(content + templates.read_bytes() + (answers.read_bytes() if book else b""))
-    rows = _sequences(content, sequences, only, texts)
+    rows = list(_sequences(content, sequences, only))
+    _name_absent(texts, {sequence for sequence, _ in rows}, templates)
     return labelled_windows(name, rows, texts, kind, book, digest.hexdigest()[:16])
 
 
@@ -94,7 +102,7 @@ def read_templates(path: Path) -> dict[str, str]:
     Raises:
         BenchError: the file is absent or lacks a column.
     """
-    rows = list(csv.DictReader(io.StringIO(_content(path).decode())))
+    rows = list(csv.DictReader(io.StringIO(_content(path).decode("utf-8-sig"))))
     names = {name.lower(): name for name in (rows[0] if rows else {})}
     event = next((names[name] for name in _ID_COLUMNS if name in names), None)
     text = next((names[name] for name in _TEXT_COLUMNS if name in names), None)
@@ -105,25 +113,26 @@ def read_templates(path: Path) -> dict[str, str]:
     return {row[event].strip(): row[text] for row in rows}
 
 
-def _sequences(
-    content: bytes, path: Path, only: tuple[str, str] | None, texts: Mapping[str, str]
-) -> Iterator[tuple[str, bool]]:
+def _name_absent(texts: dict[str, str], sequences: Iterable[str], path: Path) -> None:
+    """Give events that have no template their id as text, and say so."""
+    absent = sorted({event for sequence in sequences for event in sequence.split()} - texts.keys())
+    if absent:
+        shown = ", ".join(absent[:5])
+        print(f"{path} has no template for {len(absent)} events ({shown}): their ids stand for them", file=sys.stderr)
+        texts.update((event, f"event {event}") for event in absent)
+
+
+def _sequences(content: bytes, path: Path, only: tuple[str, str] | None) -> Iterator[tuple[str, bool]]:
     csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.DictReader(io.StringIO(content.decode()))
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
     if not {"label", "sequence"} <= set(reader.fieldnames or ()):
         raise BenchError(f"{path} must have columns label and sequence, got {reader.fieldnames}")
-    known: set[str] = set()
     for number, row in enumerate(reader, start=2):
         if only is not None and row[only[0]] != only[1]:
             continue
         label, sequence = _LABELS.get(row["label"].strip().lower()), row["sequence"]
         if label is None or not sequence.strip():
             raise BenchError(f"{path}:{number} must hold label 0 or 1 and a sequence, got {str(row)[:200]}")
-        if sequence not in known:
-            known.add(sequence)
-            absent = set(sequence.split()) - texts.keys()
-            if absent:
-                raise BenchError(f"{path}:{number}: the templates must hold event {min(absent)}, got none")
         yield sequence, label
 
 

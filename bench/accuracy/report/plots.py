@@ -55,7 +55,10 @@ def _budget(place: Axes, rows: Sequence[Row]) -> None:
         points = sorted((row["budget"], row["f1"]) for row in rows if row["method"] == method and row["budget"])
         name = "default" if method == "budgeted" else method
         place.plot(*zip(*points, strict=True), marker=".", label=name, linewidth=2 if name == "default" else 1)
+    budgets = sorted({row["budget"] for row in rows if row["budget"]})
     place.set_xscale("log")
+    place.set_xticks(budgets, [str(budget) for budget in budgets])
+    place.minorticks_off()
     place.set_xlabel("answers")
     place.set_ylabel("F1")
     place.legend(fontsize=6)

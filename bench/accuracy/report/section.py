@@ -21,6 +21,7 @@ def section(folder: Path, images: Path) -> str:
         "",
         tables.methods(rows),
     ]
+    parts += ["### The same models at other shares of anomalies", "", tables.projected(rows)]
     if any(result["paired"] for result in stored.headline):
         parts += ["### Differences from the shipped setting, paired by signature", "", tables.paired(stored.headline)]
     if stored.ablations:
@@ -30,7 +31,7 @@ def section(folder: Path, images: Path) -> str:
             tables.methods(rows_of(stored.ablations)),
         ]
     if stored.details:
-        parts += ["### What goes wrong", "", tables.wrong(stored.details)]
+        parts += ["### Errors by template", "", tables.wrong(stored.details)]
     plots = write_plots(stored, images)
     if plots:
         parts += ["### Plots", ""]
