@@ -12,7 +12,7 @@ from detector.artifact.export import TemplateInfo, pack
 from detector.artifact.manifest import Lineage
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
-from detector.parsing.templates import Template
+from detector.parsing.templates import WILDCARD, Template
 from trainer.context import TrainingContext
 from trainer.data.signatures import Corpus
 from trainer.learning.distillation import Distilled
@@ -90,7 +90,9 @@ def template_infos(
         for event, count in signature.counts().items():
             lines[event] = lines.get(event, 0) + signature.windows * count
     texts = {template.id: template.text for template in templates}
-    others = sorted((event for event in lines if event not in texts), key=lambda event: (-lines[event], event))
+    # A line that held a secret has wildcards in its place: its id is not that of its text.
+    whole = (event for event in lines if event not in texts and WILDCARD not in target.texts[event].split())
+    others = sorted(whole, key=lambda event: (-lines[event], event))
     texts |= {event: target.texts[event] for event in others[:_MAX_LINES_AS_TEMPLATES]}
     unlike = EventSimilarity(0.0, "")
     return [

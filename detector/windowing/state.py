@@ -12,6 +12,7 @@ from itertools import pairwise
 import msgspec
 
 from detector.errors import SnapshotError
+from detector.input.redact import redact
 
 SAMPLES = 8
 SAMPLE_CHARACTERS = 256
@@ -110,7 +111,7 @@ class OpenWindow:
         if event_id not in samples and len(samples) < SAMPLES:
             # Never cut within a word: half of a secret is not recognized as one when the sample is redacted.
             words = text[: SAMPLE_CHARACTERS + 1].rpartition(" ")[0] if len(text) > SAMPLE_CHARACTERS else text
-            samples[event_id] = words or text[:SAMPLE_CHARACTERS]
+            samples[event_id] = words or redact(text)[:SAMPLE_CHARACTERS]
         return len(self.event_ids)
 
 

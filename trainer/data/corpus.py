@@ -11,6 +11,7 @@ from itertools import groupby, islice
 
 import structlog
 
+from detector.input.redact import without_secrets
 from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import PartitionReader, SystemReader
@@ -168,7 +169,8 @@ class _Builder:
         for read in batch.lines:
             partition.time_ms = read.time_ms
             if read.keys:
-                self._texts.setdefault(read.event.id, read.event.text)
+                if read.event.id not in self._texts:
+                    self._texts[read.event.id] = without_secrets(read.event.text, keep_users=True)
             else:
                 self._keyless += 1
         self._late += len(batch.late)
