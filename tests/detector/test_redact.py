@@ -22,7 +22,7 @@ from detector.input.redact import redact
         ("jwt eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSM", "eyJzdWIiOiIxMjM0"),
         ("key AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),
         ("push with ghp_abcdefghijklmnopqrst0123", "ghp_abcdefghijklmnopqrst0123"),
-        ("push with github_pat_abcdefghij0123", "github_pat_abcdefghij0123"),
+        ("push with github_pat_klmnopqrst0123", "github_pat_klmnopqrst0123"),
         ("found aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY"),
         ("postgres://admin:pw@db/x", "admin:pw"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
