@@ -1,6 +1,7 @@
 """Checkpoints: position, snapshot and acknowledged output move together or not at all."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from agent.errors import BatchLost, LostState, PositionLost, SnapshotTooLarge
 from agent.runtime.batch import Batch, CommittedPosition, FetchProgress
+from agent.runtime.snapshot_store import Stored
 from agent.stages.detect import DetectionStage, SystemDetection
 from agent.stages.stage import PlainRecord, TopicRole
 from agent.testing import Bed, records_of
@@ -233,5 +235,45 @@ async def test_nothing_is_committed_after_a_rebalance() -> None:
     await bed.restore()
     await bed.take(LINES[:5])
     bed.source.generation += 1
+    assert not await bed.checkpointer.checkpoint()
+    assert bed.source.commits == []
+
+
+def during_the_write(bed: Bed, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
+    """Have something happen while the next snapshots are written."""
+    write = bed.store.write
+
+    async def writing(*arguments: Any) -> Stored:
+        stored = await write(*arguments)
+        await happens()
+        return stored
+
+    monkeypatch.setattr(bed.store, "write", writing)
+
+
+async def test_lines_that_come_during_a_checkpoint_are_in_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint covers what was there when it was captured: a batch taken meanwhile leaves the partition dirty."""
+    bed = detection()
+    await bed.restore()
+    await bed.take(LINES[:3])
+    with monkeypatch.context() as patched:
+        during_the_write(bed, patched, lambda: bed.take(LINES[3:6]))
+        assert await bed.checkpointer.checkpoint()
+    assert bed.source.found.committed == 3
+    assert bed.partition.dirty
+    assert await bed.checkpointer.checkpoint()
+    assert bed.source.found.committed == 6
+
+
+async def test_a_partition_given_up_during_a_checkpoint_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error its state may be wrong, whatever was captured before."""
+    bed = detection()
+    await bed.restore()
+    await bed.take(LINES[:3])
+
+    async def give_up() -> None:
+        bed.checkpointer.abandon()
+
+    during_the_write(bed, monkeypatch, give_up)
     assert not await bed.checkpointer.checkpoint()
     assert bed.source.commits == []

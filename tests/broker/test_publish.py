@@ -1,9 +1,10 @@
 """Publishing on the embedded broker."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from broker.settings import KafkaSettings
 from detector.artifact.export import unpack
 from detector.testing import tiny_files
 from schemas.chunks import sha256_of
+from schemas.model_record import ModelAlias, ModelPointer
 from schemas.topics import Topics
 
 TOPICS = Topics()
@@ -202,3 +204,45 @@ def test_a_cluster_without_our_topics_is_found_before_the_training(kafka: KafkaS
     """The models topic is asked for, not created."""
     with pytest.raises(PublishError, match="fusionlog topics"):
         check_publishable(kafka, Topics("nobody"), "kafka://")
+
+
+class Held:
+    """A lease that expires after so many checks."""
+
+    def __init__(self, checks: int) -> None:
+        self.left = checks
+
+    def check(self) -> None:
+        """See `Lease.check`."""
+        self.left -= 1
+        if self.left < 0:
+            raise BrokerError("publishing must end in time")
+
+
+def write(monkeypatch: pytest.MonkeyPatch, checks: int, champion: ModelPointer | None) -> list[str]:
+    """Write version 3 and its alias; kinds of the records that were written before the error."""
+    pointer = ModelPointer(
+        system="s", version=3, epoch=5, sha256="a", store="kafka://", created_ms=1, labeller="x", size_bytes=1
+    )
+    alias = ModelAlias(system="s", alias="champion", version=3, epoch=6, sha256="a", moved_ms=1)
+    written: list[str] = []
+    monkeypatch.setattr(registry, "write_record", lambda *record: written.append(type(record[-1]).__name__))
+    monkeypatch.setattr(registry, "read_models", lambda *_: SimpleNamespace(champion=lambda *_: champion or pointer))
+    lease: Any = Held(checks)
+    with pytest.raises(BrokerError) if champion or checks < 2 else nullcontext():
+        publishing._write(KafkaSettings(), TOPICS, lease, pointer, alias)
+    return written
+
+
+@pytest.mark.parametrize("checks", [0, 1, 2])
+def test_nothing_is_written_once_the_lease_has_expired(monkeypatch: pytest.MonkeyPatch, checks: int) -> None:
+    """It is checked before each record, so that no other trainer's version is overwritten."""
+    assert write(monkeypatch, checks, None) == ["ModelPointer", "ModelAlias"][:checks]
+
+
+def test_an_alias_that_does_not_name_the_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written is read back: another trainer may have moved the alias meanwhile."""
+    other = ModelPointer(
+        system="s", version=4, epoch=7, sha256="b", store="kafka://", created_ms=1, labeller="x", size_bytes=1
+    )
+    assert write(monkeypatch, 2, other) == ["ModelPointer", "ModelAlias"]

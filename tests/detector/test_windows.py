@@ -349,3 +349,15 @@ def test_a_long_first_word_is_redacted_before_it_is_cut() -> None:
     (window,) = target.take_closed()
     assert "bob" not in window.samples[0][1]
     assert len(window.samples[0][1]) == 256
+
+
+def test_a_restored_cutter_knows_the_line_within_the_record() -> None:
+    """A snapshot taken between two lines of one record goes on after the first, and refuses it a second time."""
+    target = cutter(SESSION)
+    target.add(5, at(0), ("a",), "e0", "text", index=2)
+    target = WindowCutter.restore(target.snapshot(), "sys", SESSION, "raw", 3, now_ms=lambda: NOW_MS)
+    with pytest.raises(ValueError, match=r"must be above \(5, 2\)"):
+        target.add(5, at(0), ("a",), "e0", "text", index=2)
+    target.add(5, at(0), ("a",), "e0", "text", index=3)
+    target.flush()
+    assert [(window.offsets, window.indexes) for window in target.take_closed()] == [((5, 5), (2, 3))]
