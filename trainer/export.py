@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from detector.artifact.export import TemplateInfo, pack
+from detector.artifact.export import pack
 from detector.artifact.manifest import Lineage
+from detector.model.detection_model import TemplateInfo
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
-from detector.parsing.templates import Template
+from detector.parsing.templates import WILDCARD, Template
 from trainer.context import TrainingContext
 from trainer.data.signatures import Corpus
 from trainer.learning.distillation import Distilled
@@ -28,16 +29,7 @@ _LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The result of training.
-
-    Attributes:
-        state: weights of the small model.
-        distilled: result of the distillation.
-        similarities: of every target event to the source.
-        routing: of every target signature.
-        labeller: name of the labeller.
-        metrics: figures of the manifest.
-    """
+    """The result of training; `similarities` are those of every target event to the source."""
 
     state: State
     distilled: Distilled
@@ -90,12 +82,13 @@ def template_infos(
         for event, count in signature.counts().items():
             lines[event] = lines.get(event, 0) + signature.windows * count
     texts = {template.id: template.text for template in templates}
-    others = sorted((event for event in lines if event not in texts), key=lambda event: (-lines[event], event))
+    # A line that held a secret has wildcards in its place: its id is not that of its text.
+    whole = (event for event in lines if event not in texts and WILDCARD not in target.texts[event].split())
+    others = sorted(whole, key=lambda event: (-lines[event], event))
     texts |= {event: target.texts[event] for event in others[:_MAX_LINES_AS_TEMPLATES]}
     unlike = EventSimilarity(0.0, "")
     return [
         TemplateInfo(
-            event,
             text,
             lines.get(event, 0),
             similarities.get(event, unlike).cosine,

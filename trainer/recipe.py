@@ -46,16 +46,12 @@ ReadSystems = Callable[[TrainerSettings, Progress], Systems]
 def train(
     settings: TrainerSettings,
     receive: Callable[[ProgressRecord], None] | None = None,
-    make_workers: MakeWorkers | None = None,
+    make_workers: MakeWorkers | None = None,  # Ray actors by default
     read: ReadSystems | None = None,
 ) -> TrainingReport:
-    """Train a model for the target and publish it.
+    """Train a model for the target and publish it; `receive` gets each progress record.
 
-    Args:
-        settings: of the run.
-        receive: called with each progress record.
-        make_workers: makes the workers; Ray actors by default.
-        read: reads both systems; by default from the files or topics of the settings.
+    `read` reads both systems: by default from the files or topics of the settings.
 
     Raises:
         SettingsError: a file that the settings name is absent.

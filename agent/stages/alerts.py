@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 
 from agent.models.serving import Reasons, Serving, Verdict
-from detector.input.redact import redact
+from detector.input.redact import redact, redact_masked
 from detector.windowing.state import Late, Window
 from schemas.alert import (
     Alert,
@@ -138,7 +138,7 @@ def _evidence(window: Window, reasons: Reasons) -> Evidence:
         templates=tuple(
             TemplateEvidence(
                 id=found.event_id,
-                text=redact(found.text)[:TEXT_CHARACTERS],
+                text=redact_masked(found.text)[:TEXT_CHARACTERS],
                 contribution=round(found.contribution, _SCORE_DIGITS),
                 novel=found.novel,
                 count=found.count,
@@ -161,7 +161,7 @@ def _evidence(window: Window, reasons: Reasons) -> Evidence:
 
 def _nearest(reasons: Reasons) -> NearestSourceEvent | None:
     nearest = reasons.nearest  # it is text of another system, so it may hold that system's names and addresses
-    return nearest and NearestSourceEvent(text=redact(nearest.text)[:TEXT_CHARACTERS], cosine=nearest.cosine)
+    return nearest and NearestSourceEvent(text=redact_masked(nearest.text)[:TEXT_CHARACTERS], cosine=nearest.cosine)
 
 
 def _summary(window: Window, reasons: Reasons) -> str:
@@ -169,7 +169,7 @@ def _summary(window: Window, reasons: Reasons) -> str:
     if not reasons.contributions:
         return f"{lines}; the window as a whole is unlike normal ones"
     top = reasons.contributions[0]
-    text = redact(top.text)[:TEXT_CHARACTERS]
+    text = redact_masked(top.text)[:TEXT_CHARACTERS]
     if reasons.knowledge == "baseline":
         why = "never seen before" if top.novel else "in a window of unusual length"
         return f"{lines}; “{text}”: {why} (no model yet)"

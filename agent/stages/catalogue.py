@@ -8,14 +8,13 @@ from collections.abc import Iterable
 
 import structlog
 
-from detector.input.redact import redact
+from detector.input.redact import without_secrets
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.parser import Event
 from schemas.template_record import TemplateRecord
 
 MAX_TEMPLATES = 4_096
 _SEEN = 50_000
-_REDACTED, _WILDCARD = "<redacted-", "<*>"
 
 
 class TemplateCatalogue:
@@ -56,7 +55,10 @@ class TemplateCatalogue:
                     templates=self._max_templates,
                 )
             return None
-        learned = self._drain.learn(without_secrets(event.text))
+        text = without_secrets(event.text)
+        if not text.strip("<*> "):
+            return None  # a template of wildcards alone would take in every line of its length
+        learned = self._drain.learn(text)
         if learned.template.id in self._known:
             return None
         self._known.add(learned.template.id)
@@ -70,11 +72,3 @@ class TemplateCatalogue:
             offset=offset,
             replaces=learned.replaces,
         )
-
-
-def without_secrets(text: str) -> str:
-    """The text of an event with a wildcard for each word that `redact` changes, so that it stays a template."""
-    redacted = redact(text)
-    if redacted == text:
-        return text
-    return " ".join(_WILDCARD if _REDACTED in word else word for word in redacted.split(" "))

@@ -7,11 +7,12 @@ in a table; offsets and times as differences. Equal states are equal bytes.
 import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import msgspec
 
 from detector.errors import SnapshotError
+from detector.input.redact import redact
 
 SAMPLES = 8
 SAMPLE_CHARACTERS = 256
@@ -53,11 +54,6 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     truncated: bool
     samples: tuple[tuple[str, str], ...]
     indexes: tuple[int, ...] = ()
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Place of each line."""
-        return tuple(zip(self.offsets, self.indexes or (0,) * len(self.offsets), strict=True))
 
 
 class Late(msgspec.Struct, frozen=True, array_like=True):
@@ -110,7 +106,7 @@ class OpenWindow:
         if event_id not in samples and len(samples) < SAMPLES:
             # Never cut within a word: half of a secret is not recognized as one when the sample is redacted.
             words = text[: SAMPLE_CHARACTERS + 1].rpartition(" ")[0] if len(text) > SAMPLE_CHARACTERS else text
-            samples[event_id] = words or text[:SAMPLE_CHARACTERS]
+            samples[event_id] = words or redact(text)[:SAMPLE_CHARACTERS]
         return len(self.event_ids)
 
 
@@ -189,17 +185,10 @@ def unpack(events: Sequence[str], packed: Iterable[_Open]) -> list[OpenWindow]:
 
 def _unpacked(events: Sequence[str], one: _Open) -> OpenWindow:
     window = OpenWindow(one.key, one.bucket, one.time_ms)
-    offset, time_ms = one.offset, one.time_ms
-    steps = zip(
-        one.events,
-        [0, *one.offset_steps],
-        [0, *one.time_steps],
-        one.indexes or [0] * len(one.events),
-        strict=True,
-    )
-    for event, offset_step, time_step, index in steps:
-        offset += offset_step
-        time_ms += time_step
+    offsets = accumulate(one.offset_steps, initial=one.offset)
+    times_ms = accumulate(one.time_steps, initial=one.time_ms)
+    indexes = one.indexes or [0] * len(one.events)
+    for event, offset, time_ms, index in zip(one.events, offsets, times_ms, indexes, strict=True):
         window.append((offset, index), time_ms, events[event], "")
     window.samples = dict(zip(window.samples, one.samples, strict=True))
     return window

@@ -198,7 +198,7 @@ def test_every_line_of_a_key_is_in_one_place(spec: WindowSpec, records: list[Rec
 def test_clock_closing_loses_nothing(spec: WindowSpec, records: list[Rec], stop: int) -> None:
     """Closing by the clock empties the cutter; later lines open new windows or are late, and none is lost."""
     target = feed(cutter(spec), *records[:stop])
-    target.close_idle()
+    target.flush("idle")
     assert target.open_windows == 0
     feed(target, *records[stop:])
     target.flush()
@@ -338,3 +338,14 @@ def test_a_sample_is_not_cut_within_a_word() -> None:
     target.flush()
     (window,) = target.take_closed()
     assert window.samples == (("e0", "x" * 240),)
+
+
+def test_a_long_first_word_is_redacted_before_it_is_cut() -> None:
+    """Where the only word has to be cut, a secret that the cut goes through is taken out before."""
+    target = feed(
+        cutter(SESSION), Rec(0, at(0), ("a",), "e0", '{"' + "x" * 230 + '":"postgres://bob:hunter2long@db/x"}')
+    )
+    target.flush()
+    (window,) = target.take_closed()
+    assert "bob" not in window.samples[0][1]
+    assert len(window.samples[0][1]) == 256

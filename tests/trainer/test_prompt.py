@@ -13,6 +13,9 @@ SECRETS = {
 }
 
 
+SPLIT_BY_MASKS = "key sk-<NUM>-canary0 of canary.<NUM>@example.com, Bearer <NUM>-canaryauth"
+
+
 def _prompt(secrets: dict[str, str]) -> str:
     """A prompt with one text in every field of question and profile."""
     question = Question(
@@ -29,6 +32,7 @@ def _prompt(secrets: dict[str, str]) -> str:
 
 def test_no_secret_in_any_field_reaches_a_prompt() -> None:
     """A canary in each text of question, neighbor and profile is redacted or not sent at all."""
+    assert "canary" not in _prompt(dict.fromkeys(SECRETS, SPLIT_BY_MASKS))
     prompt = _prompt(SECRETS)
     assert "canary" not in prompt
     assert prompt.count(SECRET.replace("<", "\\u003c").replace(">", "\\u003e")) >= 4

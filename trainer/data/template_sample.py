@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 
 from detector.errors import DecodeError
+from detector.input.redact import without_secrets
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import SystemReader
@@ -21,18 +22,13 @@ def learn_templates(
     seed: int = 0,
     existing: Iterable[str] = (),
 ) -> tuple[Template, ...]:
-    """Learn Drain on the first lines and a random sample of the others, in their order.
+    """Learn Drain on the first lines and a random sample of the others, in their order; no template holds a secret.
 
-    Args:
-        lines: all lines.
-        spec: the system.
-        sample_lines: size of the sample.
-        seed: of the sample.
-        existing: texts of templates that are known before.
+    `existing` are texts of templates that are known before.
     """
     reader = SystemReader(spec, TemplateMatcher(()))  # without templates, an event's text is the masked line
     drain = IncrementalDrain()
-    drain.load(existing)
+    drain.load(without_secrets(text, keep_users=True) for text in existing)
     seen: set[str] = set()
     for line in sample(lines, sample_lines, random.Random(seed)):  # noqa: S311 (a sample, not a secret)
         try:
@@ -43,7 +39,9 @@ def learn_templates(
             masked = read.event.text
             if masked not in seen:  # the same line again teaches nothing
                 seen.add(masked)
-                drain.learn(masked)
+                text = without_secrets(masked, keep_users=True)
+                if text == masked or text.strip("<*> "):  # wildcards alone would take in every line of their length
+                    drain.learn(text)
     return drain.templates()
 
 

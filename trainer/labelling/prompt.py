@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from detector.input.redact import redact
+from detector.input.redact import redact, redact_masked
 from detector.model.runs import Runs
 from trainer.labelling.base import Label, Question, SystemProfile
 
@@ -130,7 +130,7 @@ def _difference(other: Runs, runs: Runs, names: Mapping[str, str]) -> dict[str, 
 def _redacted(value: Any) -> Any:
     """The value with every text in it redacted and cut; the one place, so that no field of a prompt is forgotten."""
     if isinstance(value, str):
-        return redact(value)[:_TEXT_CHARACTERS]
+        return redact_masked(value)[:_TEXT_CHARACTERS]
     if isinstance(value, dict):
         return {_redacted(key): _redacted(held) for key, held in value.items()}
     return [_redacted(held) for held in value] if isinstance(value, list) else value
