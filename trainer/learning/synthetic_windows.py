@@ -19,8 +19,6 @@ from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines
 
 _SURE_ANOMALOUS, _SURE_NORMAL = 0.6, 0.2
 _MAX_RUNS = 400
-_NEW_LINES = (0.4, 0.2, 0.15, 0.15, 0.1)
-"""Probability of 0 to 4 harmless new lines in a synthetic window: a release adds several lines at once."""
 
 Edit = Callable[[list[tuple[str, int]], np.random.Generator], list[tuple[str, int]] | None]
 
@@ -77,7 +75,7 @@ def _draft(
     seen = list(namespaced(system, ruled))
     if rng.random() < 0.35:  # noqa: PLR2004
         seen = _reword(seen, ruled, lines, rng)
-    for _ in range(int(rng.choice(5, p=_NEW_LINES))):
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15]))):
         _insert(seen, lines.harmless, 1, rng)
     alarmed = bool(lines.alarming) and rng.random() < 0.2  # noqa: PLR2004
     if alarmed:
