@@ -95,6 +95,15 @@ class TopicReader:
             )
         return sorted(found.partitions)
 
+    def answers(self, seconds: float) -> bool:
+        """Whether the broker answers a question about the topic in time."""
+        with self._open() as consumer:
+            try:
+                consumer.list_topics(self.topic, timeout=seconds)
+            except KafkaException:
+                return False
+        return True
+
     def watermarks(self, partitions: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
         """Partition → its first offset and the one after its last; of all partitions when none is named."""
         numbers = self.partitions() if partitions is None else partitions
