@@ -3,27 +3,24 @@
 from collections import Counter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from broker.settings import KafkaSettings
+from detector.settings import Frozen
 from detector.system import SystemSpec
 from schemas.topics import Topics
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SystemSettings(_Frozen):
+class SystemSettings(Frozen):
     """A system and the raw topics that its lines come from."""
 
     topics: tuple[TopicName, ...] = Field(min_length=1, description="raw topics that this system's lines come from")
     spec: SystemSpec
 
 
-class HttpSettings(_Frozen):
+class HttpSettings(Frozen):
     """Where `/metrics`, `/live` and `/ready` are served."""
 
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a pod")
@@ -33,7 +30,7 @@ class HttpSettings(_Frozen):
     )
 
 
-class ModelSettings(_Frozen):
+class ModelSettings(Frozen):
     """Which model serves."""
 
     alias: str = Field(
@@ -46,7 +43,7 @@ class ModelSettings(_Frozen):
     max_bytes: int = Field(default=67_108_864, ge=1_024, description="larger artifacts are refused")
 
 
-class LogSettings(_Frozen):
+class LogSettings(Frozen):
     """How the agent logs; `auto` is `console` on a terminal and `json` elsewhere."""
 
     format: Literal["auto", "json", "console"] = Field(
@@ -55,7 +52,7 @@ class LogSettings(_Frozen):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="less is not logged")
 
 
-class AgentSettings(_Frozen):
+class AgentSettings(Frozen):
     """All settings of the agent."""
 
     kafka: KafkaSettings = KafkaSettings()

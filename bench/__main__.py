@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.accuracy.options import add_options as add_accuracy
+from bench.accuracy.options import add_train_options as add_train
 from bench.datasets import SYSTEMS
 from bench.errors import BenchError, MisuseError
 from testkit.errors import TestkitError
@@ -20,6 +22,8 @@ DOCUMENT = Path("docs/accuracy.md")
 _EXAMPLES = """examples:
   python -m bench e2e --data ../shared/data --source hdfs --target bgl --json
   python -m bench e2e --source bgl --target hdfs --labels ../shared/data/llm_labels/hdfs.jsonl --json
+  python -m bench accuracy --data ../shared/data --pair bgl:hdfs --labeller recorded --protocol P3 --seeds 1 --json
+  python -m bench train --data ../shared/data --target hdfs --labeller recorded --json
   python -m bench parse --data ../shared/data --json
   python -m bench storm --seeds 3 --seconds 60 --json
   python -m bench report --measure
@@ -31,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return {"e2e": _e2e, "parse": _parse, "storm": _storm, "report": _report}[options.command](options)
+        return _COMMANDS[options.command](options)
     except MisuseError as error:
         return _fail(str(error), MISUSE)
     except (BenchError, TestkitError) as error:
@@ -52,6 +56,20 @@ def _e2e(options: argparse.Namespace) -> int:
     result = e2e.run(e2e.Options(**{name: getattr(options, name) for name in given}))
     _write(result, options)
     return OK if e2e.passed(result) else _fail("windows were lost or cut, or the replay differs", FAILED)
+
+
+def _accuracy(options: argparse.Namespace) -> int:
+    from bench.accuracy import options as command
+
+    _write(command.accuracy(options), options)
+    return OK
+
+
+def _train(options: argparse.Namespace) -> int:
+    from bench.accuracy import options as command
+
+    _write(command.train(options), options)
+    return OK
 
 
 def _parse(options: argparse.Namespace) -> int:
@@ -94,12 +112,13 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+# Long: the table of commands and their options.
 def _parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, epilog=_EXAMPLES, formatter_class=formatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{e2e,parse,storm,report}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{e2e,accuracy,train,parse,storm,report}")
     add = partial(commands.add_parser, formatter_class=formatter, epilog=_EXAMPLES)
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--data", type=Path, default=DATA, help=f"folder of the real logs (default: {DATA})")
@@ -119,6 +138,20 @@ def _parser() -> argparse.ArgumentParser:
     e2e.add_argument("--labels", type=Path, help="recorded LLM answers that label the target (default: heuristic)")
     e2e.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     e2e.add_argument("--bootstrap-servers", help="use this Kafka, without the run's topics, instead of starting one")
+    accuracy = add(
+        "accuracy",
+        parents=[data, common],
+        help="how right alerts are: protocols, labellers, baselines",
+        description="Train on one half of a system's windows without its labels, judge the other half.",
+    )
+    add_accuracy(accuracy)
+    train = add(
+        "train",
+        parents=[data, common],
+        help="what a training on all windows of a system costs",
+        description="Train on all windows of a system in this process; seconds, memory and the hash of the model.",
+    )
+    add_train(train)
     add(
         "parse",
         parents=[data, common],
@@ -143,6 +176,16 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--measure", action="store_true", help="first run every pair with each labeller (minutes)")
     report.add_argument("--document", type=Path, default=DOCUMENT, help=f"document to write into (default: {DOCUMENT})")
     return parser
+
+
+_COMMANDS = {
+    "e2e": _e2e,
+    "accuracy": _accuracy,
+    "train": _train,
+    "parse": _parse,
+    "storm": _storm,
+    "report": _report,
+}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from detector.model.runs import run_lengths
 from detector.model.scoring import Scorer
 from detector.parsing.parser import Event
 from detector.partition_reader import InputRecord, PartitionReader, SystemReader
-from detector.windowing.cutter import Window
+from detector.windowing.state import Window
 from fusionlog.demo.generator import DemoData, generate, write_source
 from fusionlog.demo.scorer import ScoredWindow, score
 

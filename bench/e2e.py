@@ -17,7 +17,7 @@ from bench.metrics import average_precision, keyword, most_wrong, new_event
 from bench.recorded import NAME, PublishedEvents
 from bench.result import environment
 from bench.streaming import Crash, Stream
-from bench.training import lines_by_place, lines_of, recorded_answers, train
+from bench.training import lines_of, recorded_answers, train
 from bench.truth import Truth, read_truth
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
@@ -166,7 +166,7 @@ def _stream(kafka: Kafka, target: Target, work: Path) -> Outcome:
     alerts_second = [alert for alert in alerts if alert.data.replay]
     cuts = reference_windows(kafka.read_raw(target.live_topic), RULES[target.name])
     return Outcome(
-        lines=lines_by_place(places, target.live),
+        lines=dict(zip(places, target.live, strict=True)),
         cuts=cuts,
         windows=first,
         alerts=alerts_first,

@@ -54,6 +54,11 @@ class AnswerBook:
             raise MisuseError(f"--labels must hold signatures of one kind, 'set' or 'counts8', got {sorted(views)}")
         return cls(views.pop(), answers)
 
+    @property
+    def view(self) -> str:
+        """Kind of the signatures: `set` or `counts8`."""
+        return self._view
+
     def answer(self, events: Iterable[str]) -> RecordedAnswer | None:
         """The answer for a window with these published event ids; None where it is absent."""
         return self._answers.get(signature_of(events, self._view))

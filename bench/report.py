@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import e2e
+from bench.accuracy.report.section import section
 from bench.errors import BenchError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
+ACCURACY_BEGIN, ACCURACY_END = "<!-- accuracy -->", "<!-- /accuracy -->"
 DEMO_BEGIN, DEMO_END = "<!-- demo -->", "<!-- /demo -->"
 RESULTS = Path(__file__).resolve().parent / "results"
 RUNS = (("hdfs", "bgl", "bgl_raw.jsonl"), ("bgl", "hdfs", "hdfs.jsonl"))
@@ -19,7 +21,7 @@ _HEAD = (
 
 
 def write(document: Path, folder: Path = RESULTS) -> None:
-    """Replace the text between the markers of a document by the table of the results in a folder.
+    """Replace the text between the markers of a document by the tables of the results in a folder, and draw plots.
 
     Raises:
         BenchError: the markers or the results are absent.
@@ -28,6 +30,9 @@ def write(document: Path, folder: Path = RESULTS) -> None:
     demos = [json.loads(path.read_text()) for path in sorted(folder.glob("demo_*.json"))]
     if demos:
         text = _between(document, text, (DEMO_BEGIN, DEMO_END), demo_table(demos))
+    accuracy = section(folder / "accuracy", document.parent / "images")
+    if accuracy:
+        text = _between(document, text, (ACCURACY_BEGIN, ACCURACY_END), accuracy)
     document.write_text(text)
 
 

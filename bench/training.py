@@ -57,7 +57,7 @@ def recorded_answers(
         MisuseError: the file has no answer for any of the windows.
     """
     book, published = AnswerBook.read(labels), PublishedEvents(data, target.name)
-    lines = lines_by_place(places, target.history)
+    lines = dict(zip(places, target.history, strict=True))
     topic = target.history_topic
     cuts = reference_windows(kafka.read_raw(topic), RULES[target.name])
     answers: list[tuple[str, RecordedAnswer]] = []
@@ -69,11 +69,6 @@ def recorded_answers(
     if not answers:
         raise MisuseError(f"--labels must answer windows of {target.name}, got {labels.name} without an answer")
     return {"windows": len(cuts), "answered": write_answers(path, answers)}
-
-
-def lines_by_place(places: Sequence[Place], lines: Sequence[RecordedLine]) -> dict[Place, RecordedLine]:
-    """The line at each place, from the acknowledgements of the producer."""
-    return dict(zip(places, lines, strict=True))
 
 
 def lines_of(window: ReferenceWindow, lines: Mapping[Place, RecordedLine]) -> list[RecordedLine]:

@@ -5,9 +5,10 @@ import ssl
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from broker.errors import BrokerError
+from detector.settings import Frozen
 
 REQUEST_TIMEOUT_MS = 30_000  # bounds every request, so that a dead broker is an error
 ANSWER_SECONDS = 10.0  # a broker that does not answer a metadata request in this time is taken as down
@@ -15,13 +16,11 @@ ANSWER_SECONDS = 10.0  # a broker that does not answer a metadata request in thi
 _SERVERS = re.compile(r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$|^\s*\[[0-9a-fA-F:]+\]:\d{1,5}\s*$")
 
 
-class KafkaSettings(BaseModel):
+class KafkaSettings(Frozen):
     """Address and credentials of a Kafka cluster. Secrets are given as files where there is a choice.
 
     Methods raise BrokerError where the file of a secret or a certificate cannot be read.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str = Field(default="localhost:9092", description="host:port, several separated by commas")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(

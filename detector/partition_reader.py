@@ -203,13 +203,8 @@ class PartitionReader:
             lines += found
         return ReadBatch(lines, self._cutter.take_closed(), self._cutter.take_late(), unreadable)
 
-    def close_idle(self) -> list[Window]:
-        """Close every open window because no line came for a while; the windows."""
-        self._cutter.close_idle()
-        return self._cutter.take_closed()
-
     def flush(self, closed_by: str = "shutdown") -> list[Window]:
-        """Close every open window because the input has ended; the windows."""
+        """Close every open window because the input has ended, or no line came for a while (`idle`); the windows."""
         self._cutter.flush(closed_by)
         return self._cutter.take_closed()
 

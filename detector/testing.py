@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from detector.artifact.export import pack, unpack
 from detector.model.detection_model import DetectionModel, TemplateInfo, nearest
-from detector.model.embedding import Embedder, Idf
+from detector.model.embedding import Embedder, idf_of
 from detector.model.network import SmallModel, collate
 from detector.model.runs import Runs, run_lengths
 from detector.model.shape import NetworkShape
@@ -66,15 +66,14 @@ def tiny_files(
     masker = Masker(spec.masks, spec.max_tokens)
     good, bad = (list(dict.fromkeys(masker.mask(line) for line in lines)) for lines in (normal, anomalous))
     texts = good + [text for text in bad if text not in good]
-    idf = Idf.from_templates([*texts, *SOURCE_TEXTS])
-    embedder = Embedder(idf.weights, idf.unseen)
+    embedder = Embedder(*idf_of([*texts, *SOURCE_TEXTS]))
     windows = _windows([template_id(text) for text in good], [template_id(text) for text in bad], seed)
     network = _trained(embedder, texts, windows, seed=seed, steps=steps, hidden=hidden)
     source_vectors = embedder.embed_all(SOURCE_TEXTS)
     templates = []
     for text in texts:
         source, cosine = nearest(embedder.embed(text), source_vectors, SOURCE_TEXTS)
-        templates.append(TemplateInfo(template_id(text), text, count=10, source_cosine=cosine, nearest_source=source))
+        templates.append(TemplateInfo(text, count=10, source_cosine=cosine, nearest_source=source))
     return pack(
         spec=spec,
         templates=templates,

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 def interrupted_by(numbers: Sequence[signal.Signals], word: str = "") -> Iterator[None]:
     """Inside, each of the signals raises KeyboardInterrupt in the main thread.
 
-    Args:
-        numbers: the signals.
-        word: printed at once on standard error, since stopping may take seconds.
+    `word` is printed at once on standard error, since stopping may take seconds.
     """
 
     def interrupt(*_: object) -> None:

@@ -133,7 +133,6 @@ class Fault:
 class Workflow:
     """One thing that the service does. `values` are drawn once per session; `{$name}` in its lines stands for them."""
 
-    name: str
     body: Part
     weight: float = 1.0
     values: Mapping[str, str] = field(default_factory=dict)

@@ -19,10 +19,6 @@ R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class _Version(msgspec.Struct, frozen=True):
-    schema_version: str = "1.0"
-
-
 def encode(record: msgspec.Struct) -> bytes:
     """JSON bytes of a record, keys in sorted order, so equal records are equal bytes."""
     return msgspec.json.encode(record, order="deterministic")
@@ -35,7 +31,7 @@ def decode(payload: bytes, kind: type[R]) -> R:
         UnknownMajorVersion: the record is of another major version than `kind.MAJOR`.
         RecordError: the bytes are not JSON, or a field is missing or of the wrong type.
     """
-    version = _read(payload, _Version).schema_version
+    version = _read(payload, Record).schema_version
     if version.split(".")[0] != str(kind.MAJOR):
         raise UnknownMajorVersion(
             f"{kind.__name__} must be of major version {kind.MAJOR}, got {version!r}: upgrade this program"
@@ -47,4 +43,4 @@ def _read(payload: bytes, kind: type[S]) -> S:
     try:
         return msgspec.json.decode(payload, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise RecordError(f"not a {kind.__name__.strip('_')}: {error}") from error
+        raise RecordError(f"not a {kind.__name__}: {error}") from error

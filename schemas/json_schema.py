@@ -26,14 +26,9 @@ KINDS: dict[str, type[Record]] = {
 }
 
 
-def file_name(name: str) -> str:
-    """File name of a record's schema, with the version of the contract."""
-    return f"{name}-{KINDS[name].MAJOR}-0-0.json"
-
-
 def documents() -> dict[str, dict[str, Any]]:
     """JSON Schema documents by file name; unknown fields stay allowed, as readers ignore them."""
-    return {file_name(name): _dedented(msgspec.json.schema(kind)) for name, kind in KINDS.items()}
+    return {f"{name}-{kind.MAJOR}-0-0.json": _dedented(msgspec.json.schema(kind)) for name, kind in KINDS.items()}
 
 
 def _dedented(schema: dict[str, Any]) -> dict[str, Any]:

@@ -12,21 +12,31 @@ from trainer.labelling.base import MakeLabeller
 
 
 @dataclass(frozen=True)
+class Systems:
+    """Both systems of a run, as read.
+
+    Attributes:
+        spec: of the target.
+        source: labelled corpus.
+        target: unlabelled corpus.
+        templates: frozen templates of the target.
+    """
+
+    spec: SystemSpec
+    source: Corpus
+    target: Corpus
+    templates: Sequence[Template]
+
+
+@dataclass(frozen=True)
 class TrainingContext:
     """What every worker of a run gets.
 
     Attributes:
-        spec: of the target.
-        templates: frozen templates of the target.
-        source: labelled corpus.
-        target: unlabelled corpus.
-        embedder: makes event vectors.
-        shape: of the small model.
+        spec, templates: of the target; the templates are frozen.
         seed: of everything random.
-        make_labeller: builds a labeller in the process that uses it.
         labellers: number of labellers.
         milvus: path of Milvus Lite or address of a server, None for exact search.
-        threads: of torch.
     """
 
     spec: SystemSpec
@@ -39,4 +49,3 @@ class TrainingContext:
     make_labeller: MakeLabeller
     labellers: int = 1
     milvus: str | None = None
-    threads: int = 1

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from detector.artifact.export import TemplateInfo, pack
+from detector.artifact.export import pack
 from detector.artifact.manifest import Lineage
+from detector.model.detection_model import TemplateInfo
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
 from detector.parsing.templates import WILDCARD, Template
@@ -28,16 +29,7 @@ _LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The result of training.
-
-    Attributes:
-        state: weights of the small model.
-        distilled: result of the distillation.
-        similarities: of every target event to the source.
-        routing: of every target signature.
-        labeller: name of the labeller.
-        metrics: figures of the manifest.
-    """
+    """The result of training; `similarities` are those of every target event to the source."""
 
     state: State
     distilled: Distilled
@@ -97,7 +89,6 @@ def template_infos(
     unlike = EventSimilarity(0.0, "")
     return [
         TemplateInfo(
-            event,
             text,
             lines.get(event, 0),
             similarities.get(event, unlike).cosine,

@@ -27,11 +27,7 @@ ProgressRecord = Stage | Count
 
 
 class Progress:
-    """Sends progress records to a receiver.
-
-    Args:
-        receive: called with each record, in the order of the run; by default records are dropped.
-    """
+    """Sends progress records to a receiver, in the order of the run; by default they are dropped."""
 
     def __init__(self, receive: Callable[[ProgressRecord], None] = lambda _: None) -> None:
         self._receive = receive

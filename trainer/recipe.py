@@ -17,7 +17,7 @@ from broker.registry.publish import check_publishable, publish
 from detector.artifact.folder import write_folder
 from detector.model.shape import NetworkShape
 from schemas.chunks import sha256_of
-from trainer.context import TrainingContext
+from trainer.context import Systems, TrainingContext
 from trainer.data.corpus import read_corpus
 from trainer.data.learned_templates import read_learned_templates
 from trainer.data.sources import open_source, open_target
@@ -40,19 +40,18 @@ from trainer.settings import TrainerSettings
 from trainer.workers.local import Workers
 
 MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
+ReadSystems = Callable[[TrainerSettings, Progress], Systems]
 
 
 def train(
     settings: TrainerSettings,
     receive: Callable[[ProgressRecord], None] | None = None,
-    make_workers: MakeWorkers | None = None,
+    make_workers: MakeWorkers | None = None,  # Ray actors by default
+    read: ReadSystems | None = None,
 ) -> TrainingReport:
-    """Train a model for the target and publish it.
+    """Train a model for the target and publish it; `receive` gets each progress record.
 
-    Args:
-        settings: of the run.
-        receive: called with each progress record.
-        make_workers: makes the workers; Ray actors by default.
+    `read` reads both systems: by default from the files or topics of the settings.
 
     Raises:
         SettingsError: a file that the settings name is absent.
@@ -63,7 +62,7 @@ def train(
     progress = Progress(receive) if receive is not None else Progress()
     log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
     log.info("run.settings", seed=settings.seed, settings=settings.model_dump(mode="json", by_alias=True))
-    context = _set_up(settings, progress)
+    context = make_context(settings, (read or read_systems)(settings, progress))
     progress.stage("workers")
     with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:  # also keeps a second run out of work_dir
         workers = (make_workers or _ray_workers)(context, settings)
@@ -92,8 +91,8 @@ def train(
     return report
 
 
-def _set_up(settings: TrainerSettings, progress: Progress) -> TrainingContext:
-    """Read both systems, and prepare what the workers need."""
+def read_systems(settings: TrainerSettings, progress: Progress) -> Systems:
+    """Read both systems from the files or topics that the settings name."""
     source_stream, target_stream = open_source(settings), open_target(settings)
     if settings.publish:
         progress.stage("check that models can be published")
@@ -110,13 +109,19 @@ def _set_up(settings: TrainerSettings, progress: Progress) -> TrainingContext:
         templates=len(templates),
         learned_templates=len(learned),
     )
+    return Systems(target_stream.spec, source, target, templates)
+
+
+def make_context(settings: TrainerSettings, systems: Systems) -> TrainingContext:
+    """Prepare what the workers need."""
+    source, target = systems.source, systems.target
     texts = [*source.texts.values(), *target.texts.values()]
     vectors = load_word_vectors(settings.word_vectors, texts) if settings.word_vectors else None
     embedder = make_embedder((source, target), vectors)
     build = LABELLERS[settings.labeller].builder()
     return TrainingContext(
-        spec=target_stream.spec,
-        templates=templates,
+        spec=systems.spec,
+        templates=systems.templates,
         source=source,
         target=target,
         embedder=embedder,

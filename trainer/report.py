@@ -16,13 +16,11 @@ class TrainingReport:
         system: the target.
         version: number on the models topic; 0 when the model was not published.
         sha256: the artifact's id.
-        labeller: name of the labeller.
-        metrics: figures for manifest and model pointer, too.
         counts: lines, windows, signatures, templates, answers.
         seconds: wall time.
         retrieval: `milvus`, or `exact` where Milvus could not be used.
-        warnings: what the operator should know before trusting the model.
         out: folder with the artifact, where one was requested.
+        warnings: what the operator should know before trusting the model.
     """
 
     system: str

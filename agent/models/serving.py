@@ -1,13 +1,12 @@
 """What scores windows: a model, or the baseline that serves before the first model."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detector.model.baseline import NoveltyBaseline
 from detector.model.detection_model import DetectionModel
 from detector.model.explain import Contribution, explain
-from detector.model.runs import Runs
+from detector.model.runs import Runs, counts_of
 from detector.model.scoring import Scorer
 from schemas.alert import ModelReference, NearestSourceEvent
 
@@ -86,7 +85,7 @@ class BaselineServing:
     def __init__(self, baseline: NoveltyBaseline | None = None) -> None:
         self.baseline = baseline or NoveltyBaseline()
         self.threshold = self.baseline.threshold
-        self.reference = ModelReference(name="baseline", version=0, sha256="", labeller=self.baseline.labeller)
+        self.reference = ModelReference(name="baseline", version=0, sha256="", labeller="baseline")
 
     def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> list[Verdict]:
         """Verdicts, learning from each window in turn."""
@@ -94,12 +93,10 @@ class BaselineServing:
 
     def _verdict(self, runs: Runs, texts: Mapping[str, str]) -> Verdict:
         new = self.baseline.new_templates(runs)
-        score = float(self.baseline.score([runs], texts)[0])
+        score = self.baseline.score(runs)
         if score < self.threshold:
             return Verdict(score)
-        counts: Counter[str] = Counter()
-        for event_id, run in runs:
-            counts[event_id] += run
+        counts = counts_of(runs)
         shown = new or sorted(counts, key=lambda event_id: (-counts[event_id], event_id))
         contributions = tuple(
             Contribution(event_id, texts[event_id], score / len(shown), event_id in new, counts[event_id])

@@ -165,7 +165,7 @@ class DetectionStage:
     def close_idle(self) -> Output:
         """Close every open window by the clock."""
         output = Output()
-        self._report(self._reader.close_idle(), output)
+        self._report(self._reader.flush("idle"), output)
         return output
 
     def snapshot(self) -> bytes:

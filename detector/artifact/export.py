@@ -13,15 +13,9 @@ import numpy as np
 import safetensors.numpy
 from pydantic import ValidationError
 
-from detector.artifact.folder import MAX_BYTES, read_folder, write_folder
+from detector.artifact.folder import MAX_BYTES
 from detector.artifact.golden import check_lines, check_windows, golden_lines, golden_windows
-from detector.artifact.manifest import (
-    FileEntry,
-    Lineage,
-    Manifest,
-    TemplateEntry,
-    Vocabulary,
-)
+from detector.artifact.manifest import FileEntry, Lineage, Manifest, Vocabulary
 from detector.artifact.tensors import (
     MANIFEST,
     NETWORK_PREFIX,
@@ -39,23 +33,10 @@ from detector.model.detection_model import DetectionModel, TemplateInfo
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
-from detector.parsing.templates import template_id
 from detector.system import SystemSpec
 from schemas.chunks import sha256_of
 from schemas.codec import decode, encode
 from schemas.errors import RecordError
-
-__all__ = [
-    "MANIFEST",
-    "MAX_BYTES",
-    "DetectionModel",
-    "TemplateInfo",
-    "pack",
-    "read_folder",
-    "read_manifest",
-    "unpack",
-    "write_folder",
-]
 
 _MAX_HIDDEN = 4_096
 _MAX_EVENT_DIM = 16_384
@@ -82,22 +63,9 @@ def pack(
 ) -> dict[str, bytes]:
     """The files of an artifact, ready to be stored; the same arguments give the same bytes.
 
-    Args:
-        spec: the target system, as the trainer cut its windows.
-        templates: the target's frozen templates; ids must be those of their texts.
-        source_texts: templates of the source system, to explain alerts with.
-        embedder: makes the event vectors, with the IDF that is frozen with the model.
-        network: trained, of the embedder's width.
-        labeller: name of the labeller of the target's windows.
-        created_ms: wall clock; an argument, so that equal trainings give equal bytes.
-        golden_runs: windows of `templates` whose scores any loader must reproduce; a few dozen of all kinds.
-        general_cosine: similarity to the source from which an event counts as general knowledge.
-        threshold: probability from which a window is anomalous.
-        calibration: from logit to probability; its temperature is above 0. None: none is needed.
-        source_system: name of the mature system.
-        metrics: figures of the training; a figure that is not finite is refused.
-        transfer_readiness: agreement with the labeller on the audited part; None without an audit.
-        lineage: offsets, seeds and library versions.
+    `network` is trained, of the embedder's width; `embedder` has the IDF that is frozen with the model. `golden_runs`
+    are windows of `templates` whose scores any loader must reproduce, a few dozen of all kinds. `created_ms` is an
+    argument so that equal trainings give equal bytes. The others are as in `Manifest` and `Vocabulary`.
 
     Raises:
         ArtifactError: the parts would not make an artifact that loads.
@@ -122,8 +90,6 @@ def pack(
     )
     _check_numbers(manifest)
     draft = _assembled(manifest, contents, "", 0)
-    if tuple(info.id for info in draft.templates) != tuple(info.id for info in templates):
-        raise ArtifactError("templates must carry the id of their text, got another: make ids with template_id(text)")
     if not golden_runs:
         raise ArtifactError("golden_runs must be at least one window, got none: pass windows of the training corpus")
     manifest = msgspec.structs.replace(
@@ -140,7 +106,7 @@ def _contents(
     if word_vectors is not None:
         tensors[WORD_VECTORS] = word_vectors.rows
     vocabulary = Vocabulary(
-        templates=tuple(_entry(info) for info in templates),
+        templates=tuple(templates),
         source_texts=tuple(source_texts),
         idf=embedder.idf,
         unseen_idf=embedder.unseen_idf,
@@ -258,10 +224,7 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
         version=version,
         sha256=sha256,
         spec_fingerprint=manifest.spec_fingerprint,
-        templates=tuple(
-            TemplateInfo(template_id(entry.text), entry.text, entry.count, entry.source_cosine, entry.nearest_source)
-            for entry in vocabulary.templates
-        ),
+        templates=vocabulary.templates,
         source_texts=vocabulary.source_texts,
         embedder=embedder,
         network=read_network(manifest.network, tensors),
@@ -269,13 +232,4 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
         calibration=manifest.calibration,
         general_cosine=manifest.general_cosine,
         labeller=manifest.labeller,
-    )
-
-
-def _entry(info: TemplateInfo) -> TemplateEntry:
-    return TemplateEntry(
-        text=info.text,
-        count=info.count,
-        source_cosine=float(info.source_cosine),
-        nearest_source=info.nearest_source,
     )

@@ -3,11 +3,12 @@
 The artifact's id is the SHA-256 of the manifest's bytes; the manifest names the hash and size of every other file.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from detector.model.calibration import Calibration
+from detector.model.detection_model import TemplateInfo
 from detector.model.runs import Runs
 from detector.model.shape import NetworkShape
 from schemas.codec import Record
@@ -63,8 +64,6 @@ class Manifest(Record, frozen=True, kw_only=True):
         golden: windows with their scores; `golden_lines`: synthetic lines with their template ids. Since version 1.1.
     """
 
-    MAJOR: ClassVar[int] = 1
-
     schema_version: str = "1.1"
     files: dict[str, FileEntry]
     system: str
@@ -85,15 +84,6 @@ class Manifest(Record, frozen=True, kw_only=True):
     golden_lines: tuple[GoldenLine, ...] = ()
 
 
-class TemplateEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A template in `templates.json`; its id is not stored, since it follows from the text."""
-
-    text: str
-    count: int = 0
-    source_cosine: float = 0.0
-    nearest_source: str = ""
-
-
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     """`templates.json`: the target's templates, the source's, and the weights of words.
 
@@ -101,7 +91,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         word_vectors: words in the order of the tensor `word_vectors`; empty without pre-trained vectors.
     """
 
-    templates: tuple[TemplateEntry, ...]
+    templates: tuple[TemplateInfo, ...]
     source_texts: tuple[str, ...]
     idf: dict[str, float]
     unseen_idf: float

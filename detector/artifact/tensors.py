@@ -1,8 +1,5 @@
 """The files beside an artifact's manifest (templates, words, tensors), and the embedder and network made of them."""
 
-from collections.abc import Mapping
-from typing import TypeAlias
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +18,6 @@ WEIGHTS = "model.safetensors"
 TEMPLATES = "templates.json"
 NETWORK_PREFIX = "network."
 WORD_VECTORS = "word_vectors"
-
-Tensors: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 
 
 def read_vocabulary(content: bytes) -> Vocabulary:
@@ -76,7 +71,7 @@ def read_embedder(vocabulary: Vocabulary, rows: npt.NDArray[np.float32] | None) 
     return Embedder(vocabulary.idf, vocabulary.unseen_idf, vectors)
 
 
-def read_network(shape: NetworkShape, tensors: Tensors) -> SmallModel:
+def read_network(shape: NetworkShape, tensors: dict[str, npt.NDArray[np.float32]]) -> SmallModel:
     """The network, ready to score; the tensors are checked to have exactly its names and shapes.
 
     Raises:

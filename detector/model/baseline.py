@@ -5,12 +5,10 @@ by version 0.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import log1p, sqrt
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from detector.errors import SnapshotError
 from detector.model.runs import Runs
@@ -44,10 +42,6 @@ class NoveltyBaseline:
         max_templates: templates that are remembered; the least recently seen are dropped first.
     """
 
-    version = 0
-    name = "baseline"
-    labeller = "baseline"
-    sha256 = ""
     threshold = 0.5
 
     def __init__(self, warmup_windows: int = 200, max_templates: int = 50_000) -> None:
@@ -67,10 +61,26 @@ class NoveltyBaseline:
         """Whether the warm-up is over."""
         return self._windows >= self._warm_until
 
-    def score(self, windows: Sequence[Runs], texts: Mapping[str, str]) -> npt.NDArray[np.float64]:
-        """Score of each window in turn, in [0, 1), learning from each; the arguments are those of `Scorer.score`."""
-        del texts  # ids follow from the texts: the same template has the same id
-        return np.array([self._score(window) for window in windows], dtype=np.float64)
+    def score(self, window: Runs) -> float:
+        """Score of the next window, in [0, 1), learning from it."""
+        if not window:
+            return 0.0
+        distinct = list(dict.fromkeys(event_id for event_id, _ in window))
+        new = sum(event_id not in self._templates for event_id in distinct)
+        unusual_length = self._length_excess(log1p(sum(run for _, run in window)))
+        warm = self.warm
+        self._windows += 1
+        self._remember(distinct)
+        if not warm:
+            return 0.0
+        self._recent.append(new > 0)
+        if sum(self._recent) > _FLOOD_WINDOWS:
+            self._recent.clear()
+            self._warm_until = self._windows + self._warmup_windows
+            return 0.0
+        # One new template reaches the threshold; more of them, beside fewer known ones, go towards 1.
+        novelty = 0.5 + 0.49 * new / len(distinct) if new else 0.0
+        return max(novelty, unusual_length)
 
     def new_templates(self, window: Runs) -> list[str]:
         """Ids in the window that were not seen before; call it before `score`, which learns them."""
@@ -116,26 +126,6 @@ class NoveltyBaseline:
         baseline._length_mean = state.length_mean
         baseline._length_variance = state.length_variance
         return baseline
-
-    def _score(self, window: Runs) -> float:
-        if not window:
-            return 0.0
-        distinct = list(dict.fromkeys(event_id for event_id, _ in window))
-        new = sum(event_id not in self._templates for event_id in distinct)
-        unusual_length = self._length_excess(log1p(sum(run for _, run in window)))
-        warm = self.warm
-        self._windows += 1
-        self._remember(distinct)
-        if not warm:
-            return 0.0
-        self._recent.append(new > 0)
-        if sum(self._recent) > _FLOOD_WINDOWS:
-            self._recent.clear()
-            self._warm_until = self._windows + self._warmup_windows
-            return 0.0
-        # One new template reaches the threshold; more of them, beside fewer known ones, go towards 1.
-        novelty = 0.5 + 0.49 * new / len(distinct) if new else 0.0
-        return max(novelty, unusual_length)
 
     def _length_excess(self, length: float) -> float:
         """Score of a length that is unusual so far; then learn the length."""

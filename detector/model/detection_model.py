@@ -1,32 +1,36 @@
 """A loaded model: what scoring and explaining need, and nothing about how it is stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from detector.model.calibration import Calibration
 from detector.model.embedding import Embedder, Float32
 from detector.model.network import SmallModel
-from detector.parsing.templates import Template, TemplateMatcher
+from detector.parsing.templates import Template, TemplateMatcher, template_id
 
 
-@dataclass(frozen=True)
-class TemplateInfo:
-    """A template the model was trained with.
+class TemplateInfo(msgspec.Struct, frozen=True, dict=True):
+    """A template the model was trained with, as `templates.json` holds it.
 
     Attributes:
-        id: `detector.parsing.templates.template_id` of `text`.
         count: lines of it in the training corpus.
         source_cosine: cosine to the most similar event of the source system.
         nearest_source: text of that event; empty when there is none.
     """
 
-    id: str
     text: str
     count: int = 0
     source_cosine: float = 0.0
     nearest_source: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """The template's id, which follows from its text."""
+        return template_id(self.text)
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,13 @@ class DetectionModel:
         info = self.template_by_id.get(event_id)
         if info is not None:
             return info.nearest_source, info.source_cosine
-        if not self.source_texts:
-            return "", 0.0
         return nearest(self.embedder.embed(text), self.source_vectors, self.source_texts)
 
 
-def nearest(vector: Float32, table: Float32, texts: tuple[str, ...]) -> tuple[str, float]:
+def nearest(vector: Float32, table: Float32, texts: Sequence[str]) -> tuple[str, float]:
     """The text whose unit vector has the largest cosine with `vector`, and the cosine; ("", 0.0) if none is above 0."""
+    if not texts:
+        return "", 0.0
     cosines = table.astype(np.float64) @ vector.astype(np.float64)
     best = int(np.argmax(cosines))
     cosine = float(min(1.0, cosines[best]))

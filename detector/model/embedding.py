@@ -7,7 +7,6 @@ from its CRC-32 alone, so it is the same on every machine (docs/method.md#event-
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import log
 
@@ -25,30 +24,16 @@ _WORD_CHARACTERS = 64  # longer words are cut: one word of a megabyte must not c
 _WORD_CACHE = 65_536
 
 
-@dataclass(frozen=True)
-class Idf:
-    """Inverse document frequency of words, a document being a template.
+def idf_of(texts: Iterable[str]) -> tuple[dict[str, float], float]:
+    """Inverse document frequency of words, a document being one of the T distinct templates of source and target.
 
-    Attributes:
-        weights: ln((1 + T) / (1 + df)) + 1 for each word of the T templates.
-        unseen: the weight of every other word, ln(1 + T) + 1.
+    ln((1 + T) / (1 + df)) + 1 for each of their words, and ln(1 + T) + 1, the weight of every other word.
     """
-
-    weights: Mapping[str, float]
-    unseen: float
-
-    @classmethod
-    def from_templates(cls, texts: Iterable[str]) -> "Idf":
-        """Count over distinct templates, those of source and target together."""
-        documents = sorted(set(texts))
-        frequency = Counter(word for text in documents for word in set(words(text)))
-        total = len(documents)
-        weights = {word: log((1 + total) / (1 + frequency[word])) + 1 for word in sorted(frequency)}
-        return cls(weights, log(1 + total) + 1)
-
-    def weight(self, word: str) -> float:
-        """Weight of a word, seen or not."""
-        return self.weights.get(word, self.unseen)
+    documents = set(texts)
+    frequency = Counter(word for text in documents for word in set(words(text)))
+    total = len(documents)
+    weights = {word: log((1 + total) / (1 + frequency[word])) + 1 for word in sorted(frequency)}
+    return weights, log(1 + total) + 1
 
 
 class WordVectors:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.model.runs import Runs, merged
+from detector.model.runs import Runs, counts_of, merged
 from detector.model.scoring import Scorer
+from schemas.alert import NearestSourceEvent
 
 Knowledge = Literal["general", "proprietary"]
 
@@ -33,17 +34,9 @@ class Contribution:
     count: int
 
 
-@dataclass(frozen=True)
-class NearestSource:
-    """The source system's event that the strongest evidence is most like."""
-
-    text: str
-    cosine: float
-
-
 def explain(
     scorer: Scorer, runs: Runs, texts: Mapping[str, str], limit: int = 5
-) -> tuple[list[Contribution], NearestSource | None, Knowledge]:
+) -> tuple[list[Contribution], NearestSourceEvent | None, Knowledge]:
     """Contributions, strongest first, at most `limit`; the strongest one's nearest source event; the kind of knowledge.
 
     Each event is left out once and all these windows are scored together. Knowledge is `general` when even the event
@@ -55,9 +48,7 @@ def explain(
     """
     model = scorer.model
     resolved = merged([(scorer.resolve(event_id, texts), run) for event_id, run in runs])
-    counts: dict[str, int] = {}
-    for event_id, run in resolved:
-        counts[event_id] = counts.get(event_id, 0) + run
+    counts = counts_of(resolved)
     if not counts:
         return [], None, "general"
     known = model.template_by_id
@@ -79,7 +70,7 @@ def explain(
     general = bottleneck >= model.general_cosine - _TIE
     return (
         contributions[:limit],
-        NearestSource(text, cosine) if text else None,
+        NearestSourceEvent(text=text, cosine=cosine) if text else None,
         "general" if general else "proprietary",
     )
 

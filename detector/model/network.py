@@ -24,7 +24,6 @@ class Extractor(nn.Module):
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
         hidden = shape.hidden
-        self.hidden = hidden
         self.attention = shape.attention
         self.project = nn.Linear(shape.event_dim, hidden)
         self.gru = nn.GRU(hidden + 1, hidden, batch_first=True, bidirectional=True)
@@ -76,11 +75,6 @@ class SmallModel(nn.Module):
         self.head = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(self.extractor.width, shape.hidden), nn.ReLU(), nn.Linear(shape.hidden, 1)
         )
-
-    @property
-    def feature_width(self) -> int:
-        """F, the width of `features`."""
-        return self.extractor.width
 
     def features(self, vectors: Tensor, run_lengths: Tensor, lengths: Tensor) -> Tensor:
         """Features [B, F] of windows: event vectors [B, T, D], run lengths [B, T], numbers of runs [B], each ≥ 1."""

@@ -12,6 +12,14 @@ def run_lengths(event_ids: Sequence[str]) -> Runs:
     return tuple((event_id, len(list(group))) for event_id, group in groupby(event_ids))
 
 
+def counts_of(runs: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """Number of lines of each event."""
+    counts: dict[str, int] = {}
+    for event_id, run in runs:
+        counts[event_id] = counts.get(event_id, 0) + run
+    return counts
+
+
 def merged(runs: Sequence[tuple[str, int]]) -> Runs:
     """Runs in which no neighbors are the same event."""
     return tuple(

@@ -10,15 +10,13 @@ watermark before it, then moves the watermark, then every window that the waterm
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from detector.errors import SnapshotError
 from detector.windowing import state as window_state
 from detector.windowing.kinds.base import Decision
 from detector.windowing.spec import WindowSpec, milliseconds
 from detector.windowing.state import Late, OpenWindow, Place, State, Window
-
-__all__ = ["Late", "Window", "WindowCutter", "window_id"]
 
 _SPARE_DEADLINES = 1024
 
@@ -93,7 +91,10 @@ class WindowCutter:
         if self._last is not None and place <= self._last:
             raise ValueError(f"a line's (offset, index) must be above {self._last}, the line's before, got {place}")
         self._last = place
-        event_time_ms, plausible = self._plausible(event_time_ms)
+        now_ms = self._now_ms()
+        plausible = event_time_ms <= now_ms + self._max_future_ms
+        if not plausible:
+            event_time_ms = now_ms if self._newest_ms is None else self._newest_ms
         if keys:
             watermark_ms = self.watermark_ms
             for key in keys if len(keys) == 1 else dict.fromkeys(keys):
@@ -114,12 +115,8 @@ class WindowCutter:
         late, self._late = self._late, []
         return late
 
-    def close_idle(self) -> None:
-        """Close every open window because no line came for a while; a later line of a key opens a new one."""
-        self.flush("idle")
-
     def flush(self, closed_by: str = "shutdown") -> None:
-        """Close every open window, in order of first line: the input has ended."""
+        """Close every open window, in order of first line; a later line of a key opens a new one."""
         for slot, _ in sorted(self._open.items(), key=lambda item: (item[1].first, item[0])):
             self._close(slot, closed_by)
         self._deadlines.clear()
@@ -167,28 +164,17 @@ class WindowCutter:
             raise SnapshotError(
                 f"window snapshot must be of {wanted}, got {found}: restart the windows after a change of rules"
             )
-        cutter._load(state)
+        cutter._last = None if state.last_offset is None else (state.last_offset, state.last_index)
+        cutter._newest_ms = state.newest_ms
+        cutter._open = {(window.key, window.bucket): window for window in window_state.unpack(state.events, state.open)}
+        cutter._rebuild_deadlines()
+        cutter._remembered = dict(state.remembered)
+        cutter._forget_at = [(closed_ms + cutter._kind.memory_ms, key) for key, closed_ms in state.remembered]
+        heapq.heapify(cutter._forget_at)
+        cutter._closed, cutter._late = state.closed, state.late
+        if cutter.watermark_ms is not None:  # a smaller lateness than the snapshot's may have passed some
+            cutter._close_passed(cutter.watermark_ms)
         return cutter
-
-    def _load(self, state: State) -> None:
-        self._last = None if state.last_offset is None else (state.last_offset, state.last_index)
-        self._newest_ms = state.newest_ms
-        self._open = {(window.key, window.bucket): window for window in window_state.unpack(state.events, state.open)}
-        self._deadlines = list(self._due())
-        heapq.heapify(self._deadlines)
-        self._remembered = dict(state.remembered)
-        self._forget_at = [(closed_ms + self._kind.memory_ms, key) for key, closed_ms in state.remembered]
-        heapq.heapify(self._forget_at)
-        self._closed, self._late = state.closed, state.late
-        watermark_ms = self.watermark_ms
-        if watermark_ms is not None:  # a smaller lateness than the snapshot's may have passed some
-            self._close_passed(watermark_ms)
-
-    def _plausible(self, event_time_ms: int) -> tuple[int, bool]:
-        now_ms = self._now_ms()
-        if event_time_ms <= now_ms + self._max_future_ms:
-            return event_time_ms, True
-        return (now_ms if self._newest_ms is None else self._newest_ms), False
 
     def _put(
         self, key: str, watermark_ms: int | None, place: Place, event_time_ms: int, event_id: str, text: str
@@ -212,12 +198,14 @@ class WindowCutter:
             self._close(slot, "size")
         return True
 
-    def _due(self) -> Iterator[tuple[int, Place, Slot]]:
-        """(deadline, first line, slot) of each open window."""
-        for slot, window in self._open.items():
-            deadline_ms = self._kind.deadline_ms(window)
-            if deadline_ms is not None:
-                yield deadline_ms, window.first, slot
+    def _rebuild_deadlines(self) -> None:
+        deadline_of = self._kind.deadline_ms
+        self._deadlines[:] = [
+            (deadline_ms, window.first, slot)
+            for slot, window in self._open.items()
+            if (deadline_ms := deadline_of(window)) is not None
+        ]
+        heapq.heapify(self._deadlines)
 
     def _close_passed(self, watermark_ms: int) -> None:
         heap, memory_ms = self._deadlines, self._kind.memory_ms
@@ -263,6 +251,4 @@ class WindowCutter:
             )
         )
         if len(self._deadlines) > 2 * len(self._open) + _SPARE_DEADLINES:
-            # Windows that close by gap or size leave their entries behind.
-            self._deadlines[:] = self._due()
-            heapq.heapify(self._deadlines)
+            self._rebuild_deadlines()  # windows that close by gap or size leave their entries behind

@@ -7,7 +7,7 @@ in a table; offsets and times as differences. Equal states are equal bytes.
 import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -54,11 +54,6 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     truncated: bool
     samples: tuple[tuple[str, str], ...]
     indexes: tuple[int, ...] = ()
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Place of each line."""
-        return tuple(zip(self.offsets, self.indexes or (0,) * len(self.offsets), strict=True))
 
 
 class Late(msgspec.Struct, frozen=True, array_like=True):
@@ -190,17 +185,10 @@ def unpack(events: Sequence[str], packed: Iterable[_Open]) -> list[OpenWindow]:
 
 def _unpacked(events: Sequence[str], one: _Open) -> OpenWindow:
     window = OpenWindow(one.key, one.bucket, one.time_ms)
-    offset, time_ms = one.offset, one.time_ms
-    steps = zip(
-        one.events,
-        [0, *one.offset_steps],
-        [0, *one.time_steps],
-        one.indexes or [0] * len(one.events),
-        strict=True,
-    )
-    for event, offset_step, time_step, index in steps:
-        offset += offset_step
-        time_ms += time_step
+    offsets = accumulate(one.offset_steps, initial=one.offset)
+    times_ms = accumulate(one.time_steps, initial=one.time_ms)
+    indexes = one.indexes or [0] * len(one.events)
+    for event, offset, time_ms, index in zip(one.events, offsets, times_ms, indexes, strict=True):
         window.append((offset, index), time_ms, events[event], "")
     window.samples = dict(zip(window.samples, one.samples, strict=True))
     return window

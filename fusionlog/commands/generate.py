@@ -1,5 +1,6 @@
 """`fusionlog generate`: the demo's target as a process that writes logs, for trying things out on a real Kafka."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -50,16 +51,9 @@ def generate(
     if create_topics:
         ensure_topics(kafka, topics, raw={topic: partitions}, raw_config={"retention.ms": "-1"} if history else None)
     lines: Iterable[GeneratedLine] = generate_all(seed).history if history else _in_time(seed, rate)
-    sender = _Sender(Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 20}), topic)
-    try:
-        with interrupted_by((signal.SIGTERM,)):
-            for line in islice(lines, count):
-                sender.send(line)
-    except KeyboardInterrupt:
-        pass  # the usual end
-    finally:
-        sender.finish()
-    emit(f"wrote {sender.sent:,} lines to {topic}")
+    producer = Producer(kafka.librdkafka() | {"enable.idempotence": True, "linger.ms": 20})
+    sent = _send(producer, topic, islice(lines, count))
+    emit(f"wrote {sent:,} lines to {topic}")
     return 0
 
 
@@ -73,46 +67,36 @@ def _in_time(seed: int, lines_per_second: float) -> Iterator[GeneratedLine]:
         yield line
 
 
-class _Sender:
-    """Produces lines; the lines of a session go to one partition."""
+def _send(producer: Producer, topic: str, lines: Iterable[GeneratedLine]) -> int:
+    """Produce lines until they end or the command is interrupted; how many. A session's lines go to one partition.
 
-    def __init__(self, producer: Producer, topic: str) -> None:
-        self.sent = 0
-        self._producer, self._topic = producer, topic
-        self._failure = ""
-        self._report_at = time.monotonic() + _REPORT_SECONDS
+    Raises:
+        BrokerError: a line was not acknowledged.
+    """
+    failures: list[str] = []
 
-    def send(self, line: GeneratedLine) -> None:
-        """Produce one line.
-
-        Raises:
-            BrokerError: an earlier line was not acknowledged.
-        """
-        value, key = line.text.encode(), line.key.encode() or None
-        while True:
-            try:
-                self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
-                break
-            except BufferError:
-                self._producer.poll(0.5)
-        self._producer.poll(0)
-        if self._failure:
-            raise BrokerError(self._failure)
-        self.sent += 1
-        if time.monotonic() >= self._report_at:
-            self._report_at = time.monotonic() + _REPORT_SECONDS
-            structlog.get_logger(__name__).info("lines written", topic=self._topic, lines=self.sent)
-
-    def finish(self) -> None:
-        """Wait until all lines are acknowledged.
-
-        Raises:
-            BrokerError: a line was not.
-        """
-        left = self._producer.flush(FLUSH_SECONDS)
-        if self._failure or left:
-            raise BrokerError(self._failure or f"every line must reach {self._topic}, got {left} that did not")
-
-    def _delivered(self, error: Any, _: Message) -> None:
+    def delivered(error: Any, _: Message) -> None:
         if error is not None:
-            self._failure = f"line must reach {self._topic}, got {error.str()}"
+            failures.append(f"line must reach {topic}, got {error.str()}")
+
+    sent, report_at = 0, time.monotonic() + _REPORT_SECONDS
+    with contextlib.suppress(KeyboardInterrupt), interrupted_by((signal.SIGTERM,)):  # the usual end
+        for line in lines:
+            value, key = line.text.encode(), line.key.encode() or None
+            while True:
+                try:
+                    producer.produce(topic, value, key, on_delivery=delivered)
+                    break
+                except BufferError:
+                    producer.poll(0.5)
+            producer.poll(0)
+            if failures:
+                break
+            sent += 1
+            if time.monotonic() >= report_at:
+                report_at = time.monotonic() + _REPORT_SECONDS
+                structlog.get_logger(__name__).info("lines written", topic=topic, lines=sent)
+    left = producer.flush(FLUSH_SECONDS)
+    if failures or left:
+        raise BrokerError(failures[-1] if failures else f"every line must reach {topic}, got {left} that did not")
+    return sent

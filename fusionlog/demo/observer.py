@@ -18,13 +18,7 @@ from testkit.lines import Place
 
 
 class Observer:
-    """All output of the agent so far.
-
-    Args:
-        topics: the topics that the agent writes to.
-        follower: reads them.
-        show: is called with each alert as it comes.
-    """
+    """All output of the agent so far; `show` is called with each alert as it comes."""
 
     def __init__(self, topics: Topics, follower: Follower, show: Callable[[Alert], None]) -> None:
         self._follower = follower

@@ -12,6 +12,7 @@ from fusionlog.demo.scorer import Scores
 
 PROMISED_RECALL = 0.6  # of each kind of failure
 _DIGITS = 4
+_ROUNDED = ("precision", "recall", "f1", "keyword_f1", "new_template_f1")
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,7 @@ class DemoResult:
             "windows": scores.windows,
             "anomalous_windows": scores.anomalous,
             "alerts": scores.alerts,
-            "precision": round(scores.precision, _DIGITS),
-            "recall": round(scores.recall, _DIGITS),
-            "f1": round(scores.f1, _DIGITS),
-            "keyword_f1": round(scores.keyword_f1, _DIGITS),
-            "new_template_f1": round(scores.new_template_f1, _DIGITS),
+            **{name: round(getattr(scores, name), _DIGITS) for name in _ROUNDED},
             "recall_by_failure_kind": {
                 kind: round(recall, _DIGITS) for kind, recall in scores.recall_by_failure_kind.items()
             },

@@ -20,14 +20,7 @@ KEYWORD_RULES = (_ERROR_SEVERITY.search, _SEVERITY.search, _WORDS.search, _SEVER
 
 @dataclass(frozen=True)
 class ScoredWindow:
-    """A closed window.
-
-    Attributes:
-        key: its session.
-        alerted: an alert was sent for it.
-        lines: its raw text.
-        new_template: one of its lines matches no template of the model.
-    """
+    """A closed window of a session (`key`); `new_template`: one of its lines matches no template of the model."""
 
     key: str
     alerted: bool

@@ -10,13 +10,7 @@ EVERY_SECONDS = 15.0
 
 
 class Spinner:
-    """Context manager around a long step.
-
-    Args:
-        console: where to print.
-        what: name of the step, e.g. `training`.
-        clock: monotonic seconds.
-    """
+    """Context manager around a long step, `what` (e.g. `training`); `clock` gives monotonic seconds."""
 
     def __init__(self, console: Console, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._what, self._clock = console, what, clock

@@ -28,13 +28,7 @@ _SECRET = re.compile(r"pass?w|pwd|secret|credential|jaas|api_?key|(^|_)token$", 
 
 
 def one_line(error: ValidationError, model_type: type[BaseModel], origins: Mapping[tuple[str, ...], str]) -> str:
-    """The first problem as one line, which ends with the number of other problems.
-
-    Args:
-        error: what pydantic found.
-        model_type: the model that was validated.
-        origins: path of each given key → where it was set.
-    """
+    """The first problem as one line, which ends with the number of others; `origins` has where each path was set."""
     # Two kinds of problem only follow from another one: a default factory that was not called, and a list that is
     # too short because one of its items is wrong.
     found = error.errors(include_url=False)

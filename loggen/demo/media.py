@@ -109,7 +109,7 @@ def _ingest(words: Wording) -> Workflow:
         words.log("tidy", "scratch of {$asset} emptied", "info", "store"),
         words.log("free", "lease returned, slot free after {n:4-90} s", "info", "sched"),
     )
-    return Workflow("ingest", one_of((0.95, body), (0.05, called_off)), 5.0, {"asset": "clip-{n:10000-99999}"})
+    return Workflow(one_of((0.95, body), (0.05, called_off)), 5.0, {"asset": "clip-{n:10000-99999}"})
 
 
 def _recall(words: Wording) -> Workflow:
@@ -125,7 +125,7 @@ def _recall(words: Wording) -> Workflow:
         words.log("stage", "{$asset} staged at {path}", "info", "store"),
         words.log("free", "lease returned, slot free after {n:4-90} s", "info", "sched"),
     )
-    return Workflow("recall", body, 2.5, {"asset": "clip-{n:10000-99999}"})
+    return Workflow(body, 2.5, {"asset": "clip-{n:10000-99999}"})
 
 
 def _purge(words: Wording) -> Workflow:
@@ -144,7 +144,7 @@ def _purge(words: Wording) -> Workflow:
         words.log("owner", "owner {user} informed", "info", "notify"),
         words.log("defer", "owner {user} asked for {n:5-60} days more", "info", "retain", 3.0),
     )
-    return Workflow("purge", one_of((0.85, body), (0.15, deferred)), 3.5, {"asset": "clip-{n:10000-99999}"})
+    return Workflow(one_of((0.85, body), (0.15, deferred)), 3.5, {"asset": "clip-{n:10000-99999}"})
 
 
 def _decoys(words: Wording, rng: Random) -> tuple[tuple[LogStatement, float], ...]:

@@ -69,7 +69,7 @@ def _capture(words: Wording) -> Workflow:
         ),
         words.log("close", "<Checkout|Basket|Order> completed in {n:200-4000} ms", "info", "web.Entry"),
     )
-    return Workflow("capture", body, 5.0)
+    return Workflow(body, 5.0)
 
 
 def _refund(words: Wording) -> Workflow:
@@ -83,7 +83,7 @@ def _refund(words: Wording) -> Workflow:
         Repeat(0, 2, words.log("restock", "Item {n:100-999} put back into stock", "info", "shop.Stock")),
         words.log("close", "Refund closed, customer {user} informed", "info", "desk.Refund"),
     )
-    return Workflow("refund", body, 2.0)
+    return Workflow(body, 2.0)
 
 
 def _payout(words: Wording) -> Workflow:
@@ -99,7 +99,7 @@ def _payout(words: Wording) -> Workflow:
         words.log("sent", "Payout file signed and sent to bank {n:1-7}", "info", "payout.Send"),
         words.log("unlock", "Payout lock given back for region {n:1-9}", "info", "payout.Lock"),
     )
-    return Workflow("payout", body, 1.5)
+    return Workflow(body, 1.5)
 
 
 def _faults(words: Wording) -> tuple[Fault, ...]:

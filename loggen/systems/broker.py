@@ -39,7 +39,7 @@ def _producer(words: Wording) -> Workflow:
         Maybe(0.5, words.log("flush", "acknowledged by {n:2-3} replicas", "info", "mq.Replica", 0.3)),
         words.log("bye", "<client|peer> closed the connection", "info", "mq.Socket"),
     )
-    return Workflow("producer", body, 3.0)
+    return Workflow(body, 3.0)
 
 
 def _consumer(words: Wording) -> Workflow:
@@ -56,7 +56,7 @@ def _consumer(words: Wording) -> Workflow:
         words.log("leave", "member left group", "info", "mq.Group"),
         words.log("bye", "<client|peer> closed the connection", "info", "mq.Socket"),
     )
-    return Workflow("consumer", body, 3.0)
+    return Workflow(body, 3.0)
 
 
 def _move(words: Wording) -> Workflow:
@@ -67,7 +67,7 @@ def _move(words: Wording) -> Workflow:
         words.log("lead", "leadership moved, epoch {n:1-90}", "info", "mq.Control"),
         words.log("drop", "old replica removed", "info", "mq.Log"),
     )
-    return Workflow("move", body, 1.5)
+    return Workflow(body, 1.5)
 
 
 def _faults(words: Wording) -> tuple[Fault, ...]:

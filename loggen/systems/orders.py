@@ -47,7 +47,7 @@ def _order(words: Wording) -> Workflow:
         Maybe(0.3, words.log("gift", "gift wrapping noted", "info", "shop.Order", 0.3)),
         words.log("reply", "201 sent after {n:20-900} ms", "info", "shop.Http", 0.2),
     )
-    return Workflow("order", body, 3.0)
+    return Workflow(body, 3.0)
 
 
 def _browse(words: Wording) -> Workflow:
@@ -58,7 +58,7 @@ def _browse(words: Wording) -> Workflow:
             (0.2, words.log("render", "page rendered in {n:10-400} ms", "info", "shop.Render", 0.2)),
         ),
     )
-    return Workflow("browse", Repeat(2, 7, page), 3.0)
+    return Workflow(Repeat(2, 7, page), 3.0)
 
 
 def _ship(words: Wording) -> Workflow:
@@ -70,7 +70,7 @@ def _ship(words: Wording) -> Workflow:
         words.log("out", "parcel left dock {n:1-12}", "info", "ship.Dock"),
         Maybe(0.7, words.log("mail", "customer told about delivery day", "info", "ship.Notify")),
     )
-    return Workflow("ship", body, 2.0)
+    return Workflow(body, 2.0)
 
 
 def _faults(words: Wording) -> tuple[Fault, ...]:

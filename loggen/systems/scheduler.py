@@ -42,7 +42,7 @@ def _job(words: Wording) -> Workflow:
         words.log("clean", "scratch {path} removed", "info", "batch.Run", 0.3),
         words.log("account", "{n:1-900} core hours charged to {user}", "info", "batch.Bill", 0.3),
     )
-    return Workflow("job", body, 4.0)
+    return Workflow(body, 4.0)
 
 
 def _array(words: Wording) -> Workflow:
@@ -57,7 +57,7 @@ def _array(words: Wording) -> Workflow:
         words.log("merge", "results merged into {path}", "info", "batch.Array"),
         words.log("account", "{n:1-900} core hours charged to {user}", "info", "batch.Bill", 0.3),
     )
-    return Workflow("array", body, 2.0)
+    return Workflow(body, 2.0)
 
 
 def _faults(words: Wording) -> tuple[Fault, ...]:

@@ -41,7 +41,7 @@ def _write(words: Wording) -> Workflow:
         words.log("commit", "replica map updated, {n:2-4} holders", "info", "store.Name"),
         words.log("close", "write closed", "info", "store.Pipe"),
     )
-    return Workflow("write", body, 4.0)
+    return Workflow(body, 4.0)
 
 
 def _read(words: Wording) -> Workflow:
@@ -52,7 +52,7 @@ def _read(words: Wording) -> Workflow:
         Maybe(0.4, words.log("verify", "client reports checksum match", "info", "store.Read")),
         words.log("close", "read closed after {n:2-900} ms", "info", "store.Read"),
     )
-    return Workflow("read", body, 3.0)
+    return Workflow(body, 3.0)
 
 
 def _repair(words: Wording) -> Workflow:
@@ -63,7 +63,7 @@ def _repair(words: Wording) -> Workflow:
         words.log("commit", "replica map updated, {n:2-4} holders", "info", "store.Name"),
         words.log("done", "repair finished", "info", "store.Repair"),
     )
-    return Workflow("repair", body, 1.0)
+    return Workflow(body, 1.0)
 
 
 def _faults(words: Wording) -> tuple[Fault, ...]:

@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from detector.model.embedding import Embedder, Idf, WordVectors
+from detector.model.embedding import Embedder, WordVectors, idf_of
 
 TEXTS = ["connection to <IP> lost", "connection to <IP> opened", "disk <NUM> failed"]
 
@@ -13,17 +13,17 @@ TEXTS = ["connection to <IP> lost", "connection to <IP> opened", "disk <NUM> fai
 @pytest.fixture
 def embedder() -> Embedder:
     """An embedder of three templates, without word vectors."""
-    idf = Idf.from_templates(TEXTS)
-    return Embedder(idf.weights, idf.unseen)
+    return Embedder(*idf_of(TEXTS))
 
 
 def test_idf_counts_distinct_templates_that_hold_a_word() -> None:
     """A word's weight follows from the number of distinct templates with it, a word of none weighs most."""
-    idf = Idf.from_templates([*TEXTS, TEXTS[0], "lost lost lost"])
+    weights, unseen = idf_of([*TEXTS, TEXTS[0], "lost lost lost"])
 
-    assert idf.weight("lost") == pytest.approx(log(5 / 3) + 1)
-    assert idf.weight("disk") == pytest.approx(log(5 / 2) + 1)
-    assert idf.weight("never") == idf.unseen == pytest.approx(log(5) + 1)
+    assert weights["lost"] == pytest.approx(log(5 / 3) + 1)
+    assert weights["disk"] == pytest.approx(log(5 / 2) + 1)
+    assert "never" not in weights
+    assert unseen == pytest.approx(log(5) + 1)
 
 
 def test_vectors_are_unit_float32_and_like_texts_are_near(embedder: Embedder) -> None:
@@ -68,10 +68,10 @@ def test_order_and_repetition_of_idf_entries_do_not_matter(embedder: Embedder) -
 
 def test_word_vectors_stand_beside_the_hashed_ones() -> None:
     """With word vectors the embedding is wider, names its provider, and brings together words that share no letters."""
-    idf = Idf.from_templates(["disk broke", "disk failed"])
+    idf = idf_of(["disk broke", "disk failed"])
     rows = np.array([[1, 0], [0.9, 0.1], [0, 1]], dtype=np.float32)
-    both = Embedder(idf.weights, idf.unseen, WordVectors(["broke", "failed", "disk"], rows))
-    plain = Embedder(idf.weights, idf.unseen)
+    both = Embedder(*idf, WordVectors(["broke", "failed", "disk"], rows))
+    plain = Embedder(*idf)
 
     assert (both.dim, both.provider) == (258, "glove+hashed-lexical")
     assert plain.provider == "hashed-lexical"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from detector.artifact.export import read_folder, unpack, write_folder
+from detector.artifact.export import unpack
+from detector.artifact.folder import read_folder, write_folder
 from detector.errors import ArtifactError
 from detector.testing import tiny_files
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from detector.artifact.export import MANIFEST, read_manifest, unpack
+from detector.artifact.export import read_manifest, unpack
 from detector.artifact.golden import MAX_TEMPLATES, SHIPPED_LINES, synthetic_line
+from detector.artifact.tensors import MANIFEST
 from detector.errors import ArtifactError
 from detector.parsing import masking
 from detector.parsing.masking import Masker

@@ -94,7 +94,7 @@ def test_order_counts_and_presence_are_visible(
     with torch.inference_mode():
         features = model.features(table[rows], runs, lengths)
 
-    assert features.shape == (2, model.feature_width)
+    assert features.shape == (2, model.extractor.width)
     assert (features[0] - features[1]).abs().max() > 1e-3
 
 

@@ -198,7 +198,7 @@ def test_every_line_of_a_key_is_in_one_place(spec: WindowSpec, records: list[Rec
 def test_clock_closing_loses_nothing(spec: WindowSpec, records: list[Rec], stop: int) -> None:
     """Closing by the clock empties the cutter; later lines open new windows or are late, and none is lost."""
     target = feed(cutter(spec), *records[:stop])
-    target.close_idle()
+    target.flush("idle")
     assert target.open_windows == 0
     feed(target, *records[stop:])
     target.flush()
@@ -360,4 +360,4 @@ def test_a_restored_cutter_knows_the_line_within_the_record() -> None:
         target.add(5, at(0), ("a",), "e0", "text", index=2)
     target.add(5, at(0), ("a",), "e0", "text", index=3)
     target.flush()
-    assert [window.places for window in target.take_closed()] == [((5, 2), (5, 3))]
+    assert [(window.offsets, window.indexes) for window in target.take_closed()] == [((5, 5), (2, 3))]

@@ -21,7 +21,7 @@ def service(**fields: Any) -> Service:
         "key": "k-{hex:8}",
         "hosts": ("h1", "h2"),
         "layout": lambda stamp: f"{stamp.time_ms} {stamp.host} {stamp.key or '-'} {stamp.text}",
-        "workflows": (Workflow("only", body),),
+        "workflows": (Workflow(body),),
         "faults": (Fault("burst", "words", Break(("work",), LogStatement("x", "burst"))),),
     }
     return Service(**(settings | fields))

@@ -17,7 +17,8 @@ from detector.parsing.masking import Masker
 from detector.parsing.parser import LineParser
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.system import SystemSpec, WindowSpec
-from detector.windowing.cutter import Window, WindowCutter
+from detector.windowing.cutter import WindowCutter
+from detector.windowing.state import Window
 from fusionlog.settings.load import load_settings
 from trainer.data.corpus import EXAMPLE_WINDOWS, build_corpus, check_labels, read_corpus
 from trainer.data.lines import UNKNOWN_TIME_MS, SourceLine, TargetLine
@@ -188,10 +189,13 @@ def test_unreadable_lines_are_counted_and_left_out() -> None:
     assert corpus.signatures == build_corpus(good, SPEC, matcher).signatures
 
 
-def test_lines_without_keys_are_counted() -> None:
-    """They belong to no window."""
-    lines = [*traffic(), TargetLine(b"heartbeat", 10**9, "raw", 0, 10**6)]
-    assert build_corpus(lines, SPEC, matcher_of(lines)).keyless_lines == 1
+def test_lines_without_keys_belong_to_no_window() -> None:
+    """They are read, and the windows are those of the other lines."""
+    keyed = traffic()
+    lines = [*keyed, TargetLine(b"heartbeat", 10**9, "raw", 0, 10**6)]
+    corpus = build_corpus(lines, SPEC, matcher_of(lines))
+    assert corpus.lines == len(keyed) + 1
+    assert sum(one.windows * sum(one.counts().values()) for one in corpus.signatures) == len(keyed)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +224,6 @@ def test_a_file_line_without_a_time_takes_the_time_before_it() -> None:
     lines = [TargetLine(text, UNKNOWN_TIME_MS, "f", 0, offset) for offset, text in enumerate(texts)]
     corpus = build_corpus(lines, spec, matcher_of(lines, spec))
     assert sorted(sum(run for _, run in one.runs) for one in corpus.signatures) == [1, 3]
-    assert corpus.late_lines == 0
 
 
 def test_a_source_without_keys_is_told_its_own_options() -> None:
@@ -236,7 +239,7 @@ def test_lines_of_a_system_without_keys_form_windows(kind: Literal["tumbling", "
     spec = SystemSpec(name="syslog", window=WindowSpec(kind=kind, max_lines=10))
     lines = [TargetLine(b"disk %d is full" % number, 0, "raw", 0, number) for number in range(30)]
     corpus = build_corpus(lines, spec, matcher_of(lines, spec))
-    assert (corpus.windows, corpus.keyless_lines) == (3, 0)
+    assert corpus.windows == 3
 
 
 def test_a_time_without_a_year_in_a_file_is_read() -> None:

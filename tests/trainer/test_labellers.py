@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from detector.artifact.export import MANIFEST, read_folder, read_manifest
+from detector.artifact.export import read_manifest
+from detector.artifact.folder import read_folder
+from detector.artifact.tensors import MANIFEST
 from tests.trainer.tiny_run import in_process, tiny_settings
 from trainer.labellers import LABELLERS, LabellerRow, Mixture
 from trainer.labelling.base import LabellerInputs, Question, SystemProfile

@@ -9,7 +9,8 @@ from confluent_kafka import Producer
 
 from broker.embedded import embedded_broker
 from broker.errors import BrokerError, TopicError
-from detector.artifact.export import read_folder, unpack
+from detector.artifact.export import unpack
+from detector.artifact.folder import read_folder
 from detector.parsing.templates import template_id
 from schemas.codec import encode
 from schemas.template_record import TemplateRecord

@@ -18,9 +18,9 @@ from trainer.testing import TEXTS, corpus, history
 EXPECTED = {
     "meta-learning, classes": 0.702742,
     "meta-learning, domains": 0.684868,
-    "first fine-tuning": 0.668883,
-    "second fine-tuning": 0.605909,
-    "mean logit": -0.972708,
+    "first fine-tuning": 0.668618,
+    "second fine-tuning": 0.606328,
+    "mean logit": -0.976189,
 }
 
 
@@ -31,7 +31,7 @@ def losses() -> dict[str, float]:
     target = corpus(history(1, 200)[0], texts={event: text.replace("order", "basket") for event, text in TEXTS.items()})
     embedder = make_embedder((source, target))
     shape = NetworkShape(event_dim=embedder.dim, hidden=8, attention="unbounded")
-    learner = Learner(source, target, embedder, shape, seed=7, threads=1)
+    learner = Learner(source, target, embedder, shape, seed=7)
     meta = learner.meta_learn(np.arange(len(target.signatures)), MetaSettings(steps=10))
     labels = np.array([float("gone" in signature.counts()) for signature in target.signatures])
     weights = np.sqrt([float(signature.windows) for signature in target.signatures])

@@ -8,7 +8,9 @@ from typing import Any, Never
 import pytest
 import structlog
 
-from detector.artifact.export import MANIFEST, read_folder, read_manifest, unpack
+from detector.artifact.export import read_manifest, unpack
+from detector.artifact.folder import read_folder
+from detector.artifact.tensors import MANIFEST
 from detector.model.scoring import Scorer
 from tests.trainer.tiny_run import in_process, tiny_settings
 from trainer.context import TrainingContext

@@ -3,8 +3,9 @@ from typing import Any, Never
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
-from detector.model.embedding import Embedder, Idf
+from detector.model.embedding import Embedder, idf_of
 from trainer.labelling.retrieval import ExactIndex, MilvusIndex, Retrieval, RetrievalVectors
 from trainer.testing import TEXTS, corpus, runs_of
 
@@ -17,7 +18,7 @@ GROUPS = ["a", "b", "c", "d"]
 def vectors() -> RetrievalVectors:
     """Retrieval vectors of four windows."""
     windows = [events for events, count in zip(EVENTS, (9, 3, 1, 1), strict=True) for _ in range(count)]
-    return RetrievalVectors(Embedder(Idf.from_templates(TEXTS.values()).weights, 3.0), corpus(windows))
+    return RetrievalVectors(Embedder(idf_of(TEXTS.values())[0], 3.0), corpus(windows))
 
 
 def _filled(vectors: RetrievalVectors, uri: str | None) -> Retrieval:
@@ -50,7 +51,7 @@ def test_milvus_finds_what_exact_search_finds(vectors: RetrievalVectors, tmp_pat
     exact = _filled(vectors, None)
     milvus = _filled(vectors, str(tmp_path / "vectors.db"))
     try:
-        assert milvus.index.name == "milvus", milvus.degraded
+        assert milvus.index.name == "milvus"
         milvus.add(GROUPS, WINDOWS)
         for one, other in zip(exact.neighbors(GROUPS, WINDOWS), milvus.neighbors(GROUPS, WINDOWS), strict=True):
             assert {match.group for match in one} == {match.group for match in other}
@@ -62,9 +63,10 @@ def test_milvus_finds_what_exact_search_finds(vectors: RetrievalVectors, tmp_pat
 def test_without_milvus_the_search_goes_on_in_memory_and_says_so(vectors: RetrievalVectors, tmp_path: Path) -> None:
     """A path that cannot be a database degrades by name, and answers are those of the exact search."""
     (tmp_path / "file").write_text("not a folder")
-    retrieval = _filled(vectors, str(tmp_path / "file" / "vectors.db"))
+    with capture_logs() as logs:
+        retrieval = _filled(vectors, str(tmp_path / "file" / "vectors.db"))
     assert retrieval.index.name == "exact"
-    assert retrieval.degraded
+    assert [log["event"] for log in logs] == ["retrieval.degraded"]
     assert retrieval.neighbors(["a"], [WINDOWS[0]])[0][0].group == "b"
 
 

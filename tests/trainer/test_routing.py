@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from detector.model.embedding import Embedder, Idf
+from detector.model.embedding import Embedder, idf_of
 from trainer.learning.routing import EventSimilarity, event_similarities, route
 from trainer.testing import corpus
 
@@ -13,7 +13,7 @@ def _similar(**cosines: float) -> dict[str, EventSimilarity]:
 def test_nearest_source_event_is_found_by_its_words() -> None:
     """Each event gets the cosine and the text of the most similar source event; without words it gets none."""
     source = ("connection refused by peer", "block received")
-    embedder = Embedder(Idf.from_templates(source).weights, 1.0)
+    embedder = Embedder(idf_of(source)[0], 1.0)
     found = event_similarities(embedder, {"a": "connection refused by host", "b": "<*>"}, source)
     assert found["a"].nearest == "connection refused by peer"
     assert 0.5 < found["a"].cosine < 1.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.windowing.cutter import Window
+from detector.windowing.state import Window
 from trainer.data.window_labels import IncidentLabels, KeyLabels, read_window_labels
 from trainer.errors import SourceError
 

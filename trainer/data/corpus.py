@@ -16,7 +16,8 @@ from detector.model.runs import Runs, run_lengths
 from detector.parsing.templates import Template, TemplateMatcher
 from detector.partition_reader import PartitionReader, SystemReader
 from detector.system import SystemSpec
-from detector.windowing.cutter import Window, wall_clock_ms
+from detector.windowing.cutter import wall_clock_ms
+from detector.windowing.state import Window
 from trainer.data.lines import Line, SourceLine
 from trainer.data.signatures import Corpus, Signature, signature_id
 from trainer.data.sources import Source, Target
@@ -40,12 +41,7 @@ def read_corpus(
 ) -> tuple[Corpus, tuple[Template, ...]]:
     """Learn a stream's templates, then reduce all of it to its corpus; the stream is read twice.
 
-    Args:
-        stream: the system.
-        sample_lines: lines that templates are learned from.
-        seed: of the sample.
-        progress: gets the lines read.
-        learned: texts of templates that agents have learned already.
+    Templates are learned from `sample_lines` and from `learned`, the texts of those that agents have learned already.
 
     Raises:
         SourceError: it cannot be read, or there is nothing in it to learn from.
@@ -148,7 +144,7 @@ class _Builder:
         self._rows: dict[Runs, _Row] = {}
         self._texts: dict[str, str] = {}
         self._unreadable: Counter[str] = Counter()
-        self._lines = self._keyless = self._late = 0
+        self._lines = self._keyless = 0
 
     def add(self, topic: str, number: int, lines: Sequence[Line]) -> None:
         """Take the next lines of a partition."""
@@ -173,7 +169,6 @@ class _Builder:
                     self._texts[read.event.id] = without_secrets(read.event.text, keep_users=True)
             else:
                 self._keyless += 1
-        self._late += len(batch.late)
         self._take(partition, batch.closed)
 
     def finish(self) -> Corpus:
@@ -205,8 +200,6 @@ class _Builder:
                 f"{topic}/{number}": (partition.first_offset, partition.last_offset)
                 for (topic, number), partition in self._partitions.items()
             },
-            keyless_lines=self._keyless,
-            late_lines=self._late,
             last_time_ms=max(0, *(one.time_ms for one in self._partitions.values())),
         )
 

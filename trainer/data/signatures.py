@@ -4,20 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from detector.model.runs import Runs
+from detector.model.runs import Runs, counts_of
 
 
 def signature_id(runs: Runs) -> str:
     """16 hex digits that name a run-length sequence."""
     return hashlib.sha256(";".join(f"{event_id}*{run}" for event_id, run in runs).encode()).hexdigest()[:16]
-
-
-def counts_of(runs: Runs) -> dict[str, int]:
-    """Number of lines of each event."""
-    counts: dict[str, int] = {}
-    for event_id, run in runs:
-        counts[event_id] = counts.get(event_id, 0) + run
-    return counts
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,6 @@ class Corpus:
         signatures: distinct sequences, in order of first appearance.
         lines, unreadable_lines: lines read, and lines skipped as unreadable.
         offset_ranges: `<topic>/<partition>` → first and last offset read.
-        keyless_lines, late_lines: lines in no window, because they name no key or their window was closed.
         last_time_ms: event time of the last line read, 0 where lines have none.
     """
 
@@ -63,8 +54,6 @@ class Corpus:
     lines: int
     unreadable_lines: int = 0
     offset_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    keyless_lines: int = 0
-    late_lines: int = 0
     last_time_ms: int = 0
 
     @property

@@ -24,12 +24,7 @@ def learn_templates(
 ) -> tuple[Template, ...]:
     """Learn Drain on the first lines and a random sample of the others, in their order; no template holds a secret.
 
-    Args:
-        lines: all lines.
-        spec: the system.
-        sample_lines: size of the sample.
-        seed: of the sample.
-        existing: texts of templates that are known before.
+    `existing` are texts of templates that are known before.
     """
     reader = SystemReader(spec, TemplateMatcher(()))  # without templates, an event's text is the masked line
     drain = IncrementalDrain()

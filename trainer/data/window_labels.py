@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from detector.windowing.cutter import Window
+from detector.windowing.state import Window
 from trainer.data.files import open_binary
 from trainer.data.line_labels import label_of
 from trainer.errors import SourceError

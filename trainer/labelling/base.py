@@ -18,9 +18,7 @@ class Neighbor:
     """A signature that has an answer already, shown for comparison (paper section III-D); its label can be wrong.
 
     Attributes:
-        runs: the neighbor's window.
-        label: its answer.
-        confidence: of that answer.
+        label, confidence: its answer.
         similarity: cosine of the retrieval vectors.
     """
 
@@ -58,8 +56,6 @@ class SystemProfile:
     """A system in unlabelled counts.
 
     Attributes:
-        system: its name.
-        windows: number of windows in the corpus.
         events: (event text, share of windows that hold it), most frequent first.
     """
 
@@ -88,7 +84,6 @@ class Answer:
         confidence: 0 to 1, how sure the labeller is of `label`.
         evidence: event ids of the window that support the label.
         reason: one short sentence.
-        labeller: its name.
         prompt_hash: see `Labeller.prompt_hash`; empty where the question was never sent.
         tokens: cost of the answer.
     """
@@ -139,8 +134,6 @@ class LabellerInputs:
     """What the builder of a labeller gets (`trainer.labellers`).
 
     Attributes:
-        settings: of the run.
-        target: unlabelled corpus.
         source_prior: -1 to 1 per target event (`trainer.labelling.source_prior`).
     """
 

@@ -72,15 +72,7 @@ class SpentError(Exception):
 
 
 class ChatEndpoint:
-    """Sends prompts and returns the texts of the replies.
-
-    Args:
-        settings: address, model and limits.
-        concurrency: calls at once, of this process.
-        tokens: limit of this process.
-        policy: of retries.
-        clock: monotonic seconds.
-    """
+    """Sends prompts and returns the texts of the replies; `concurrency` and `tokens` are the limits of this process."""
 
     def __init__(
         self,

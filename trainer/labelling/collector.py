@@ -20,7 +20,6 @@ class AnswerCollector:
     Args:
         corpus: the target.
         groups: all label groups.
-        retrieval: finds answered groups near a question.
         labellers: answer what the ledger does not hold.
         ledger: answers of earlier runs; new answers are written to it before they are used.
         labeller: one of the labellers, for its name and its prompt hashes.

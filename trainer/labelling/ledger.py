@@ -31,11 +31,6 @@ class Entry:
     round: int
     neighbors: tuple[str, ...] = ()
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """Labeller and question."""
-        return self.answer.labeller, self.answer.prompt_hash
-
 
 class LabelLedger:
     """An append-only file of answers. One process at a time has it open; the lock ends with the process.
@@ -49,7 +44,7 @@ class LabelLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._answers: dict[tuple[str, str], Answer] = {}  # by labeller and prompt hash
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
         try:
@@ -69,22 +64,21 @@ class LabelLedger:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._answers)
 
     def find(self, labeller: str, prompt_hash: str) -> Answer | None:
         """The answer of `labeller` to this question, if there is one that was not revoked."""
-        entry = self._entries.get((labeller, prompt_hash))
-        return entry.answer if entry else None
+        return self._answers.get((labeller, prompt_hash))
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write answers; they are on disk when this returns."""
         fresh: dict[tuple[str, str], Entry] = {}
         for entry in entries:
-            if entry.key not in self._entries:
-                fresh.setdefault(entry.key, entry)
+            if _key(entry.answer) not in self._answers:
+                fresh.setdefault(_key(entry.answer), entry)
         if fresh:
             self._write([_record(entry) for entry in fresh.values()])
-            self._entries.update(fresh)
+            self._answers.update((key, entry.answer) for key, entry in fresh.items())
 
     def learned(self, artifact: str, groups: int) -> None:
         """Note that a model has learned from these answers."""
@@ -113,13 +107,17 @@ class LabelLedger:
         try:
             record = json.loads(line)
             if "revoked" in record:
-                for key in [key for key in self._entries if key[1] == record["revoked"]]:
-                    del self._entries[key]
+                for key in [key for key in self._answers if key[1] == record["revoked"]]:
+                    del self._answers[key]
             elif "group" in record:
-                entry = _entry(record)
-                self._entries[entry.key] = entry
+                answer = _answer(record)
+                self._answers[_key(answer)] = answer
         except (ValueError, KeyError, TypeError) as error:
             structlog.get_logger(__name__).warning("ledger.line_skipped", path=str(self.path), error=str(error)[:200])
+
+
+def _key(answer: Answer) -> tuple[str, str]:
+    return answer.labeller, answer.prompt_hash
 
 
 def _record(entry: Entry) -> dict[str, Any]:
@@ -130,8 +128,7 @@ def _record(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry(record: dict[str, Any]) -> Entry:
+def _answer(record: dict[str, Any]) -> Answer:
     if "labeller" not in record:
         record["labeller"] = record[_LABELLER_BEFORE_0_2]
-    answer = msgspec.convert({field.name: record[field.name] for field in fields(Answer)}, Answer)
-    return Entry(answer, int(record["round"]), tuple(record["neighbours"]))
+    return msgspec.convert({field.name: record[field.name] for field in fields(Answer)}, Answer)

@@ -24,14 +24,7 @@ _READINGS = 2
 
 
 class OpenAILabeller:
-    """Asks one question per call, several calls at a time.
-
-    Args:
-        settings: endpoint and limits.
-        profile: of the system, part of every prompt.
-        labellers: number of labellers that share the endpoint; concurrency and tokens are divided among them.
-        policy: of retries.
-    """
+    """Asks one question per call, several calls at a time; `labellers` share the endpoint's concurrency and tokens."""
 
     def __init__(
         self,

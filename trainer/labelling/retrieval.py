@@ -15,8 +15,8 @@ import numpy.typing as npt
 import structlog
 
 from detector.model.embedding import Embedder
-from detector.model.runs import Runs
-from trainer.data.signatures import Corpus, counts_of
+from detector.model.runs import Runs, counts_of
+from trainer.data.signatures import Corpus
 
 Float32 = npt.NDArray[np.float32]
 
@@ -50,12 +50,7 @@ class Index(Protocol):
 
 
 class RetrievalVectors:
-    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): independent of the model.
-
-    Args:
-        embedder: makes event vectors.
-        corpus: counts how many windows hold each event.
-    """
+    """r(x) = unit Σ over distinct events of idf(e) · (1 + ln count) · v(e): independent of the model."""
 
     def __init__(self, embedder: Embedder, corpus: Corpus) -> None:
         held, total = corpus.windows_of_events(), float(corpus.windows)
@@ -85,7 +80,7 @@ class ExactIndex:
         self._rows: dict[str, Float32] = {}
 
     def upsert(self, groups: Sequence[str], vectors: Float32) -> None:
-        """Store vectors under their groups."""
+        """See `Index.upsert`."""
         self._rows.update(zip(groups, vectors, strict=True))
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
@@ -106,11 +101,9 @@ class ExactIndex:
 
 
 class MilvusIndex:
-    """A Milvus collection; `uri` is a path for Milvus Lite or a server's address.
+    """A Milvus collection; `uri` is a path for Milvus Lite, whose folder must exist, or a server's address.
 
-    Args:
-        uri: see above; the folder of a path must exist. An existing collection is dropped: the ledger is the record.
-        dim: D.
+    An existing collection is dropped: the ledger is the record.
     """
 
     name = "milvus"
@@ -162,16 +155,13 @@ class FindsNeighbors(Protocol):
 class Retrieval:
     """Answered groups, found by similarity; falls back from Milvus to exact search, with a warning.
 
-    Args:
-        vectors: retrieval vectors of the corpus.
-        uri: Milvus Lite's path or a server's address; None for exact search.
+    `uri` is that of `MilvusIndex`; None for exact search.
     """
 
     def __init__(self, vectors: RetrievalVectors, uri: str | None) -> None:
         self._vectors = vectors
         self._exact = ExactIndex()
         self.index: Index = self._exact
-        self.degraded = ""
         if uri is None:
             return
         try:
@@ -220,8 +210,6 @@ class Retrieval:
             structlog.get_logger(__name__).warning("retrieval.close_failed", error=str(error)[:200])
 
     def _degrade(self, error: Exception) -> None:
-        self.degraded = f"{type(error).__name__}: {error}"[:300]
         self.index = self._exact
-        structlog.get_logger(__name__).warning(
-            "retrieval.degraded", reason=self.degraded, now="exact search in this process"
-        )
+        reason = f"{type(error).__name__}: {error}"[:300]
+        structlog.get_logger(__name__).warning("retrieval.degraded", reason=reason, now="exact search in this process")

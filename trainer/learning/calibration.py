@@ -15,10 +15,7 @@ _MIN_SLOPE, _MAX_SLOPE = 0.2, 3.0
 def fit(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
     """Minimal cross-entropy by Newton's method, with a penalty on change so that few labels change little.
 
-    Args:
-        logits: [n] uncalibrated.
-        labels: [n] 0 to 1.
-        weights: [n] of the labels.
+    All are [n]: uncalibrated logits, labels from 0 to 1, and the weights of these.
     """
     if not len(logits) or float(weights.sum()) <= 0.0:
         return Calibration()

@@ -68,13 +68,7 @@ class DistillationSettings:
 
 @dataclass(frozen=True)
 class Distilled:
-    """The result of a distillation.
-
-    Attributes:
-        calibration: fitted on held-out answers.
-        logits: [n] of every target signature.
-        metrics: figures for manifest and report, apart from those of meta-learning.
-    """
+    """Calibration fitted on held-out answers, logits [n] of every target signature, metrics but meta-learning's."""
 
     calibration: Calibration
     logits: Floats
@@ -82,18 +76,7 @@ class Distilled:
 
 
 class Distillation:
-    """One distillation.
-
-    Args:
-        corpus: the target.
-        groups: its label groups.
-        routing: which signatures are general.
-        learner: the model to train.
-        retrieval: finds similar answered groups.
-        collector: collects answers.
-        settings: limits and rates.
-        progress: reports rounds and answers.
-    """
+    """One distillation; `corpus` is the target, `groups` are all of its label groups."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detector.model.embedding import Embedder, Idf, WordVectors
+from detector.model.embedding import Embedder, WordVectors, idf_of
 from detector.model.network import SmallModel, collate
 from detector.model.runs import Runs
 from trainer.data.signatures import Corpus
@@ -18,8 +18,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 def make_embedder(corpora: Iterable[Corpus], word_vectors: WordVectors | None = None) -> Embedder:
     """An embedder whose word weights count over all corpora together (docs/method.md#event-vectors)."""
-    idf = Idf.from_templates(text for corpus in corpora for text in corpus.texts.values())
-    return Embedder(idf.weights, idf.unseen, word_vectors)
+    return Embedder(*idf_of(text for corpus in corpora for text in corpus.texts.values()), word_vectors)
 
 
 def namespaced(system: str, runs: Runs) -> Runs:
@@ -28,11 +27,7 @@ def namespaced(system: str, runs: Runs) -> Runs:
 
 
 class EventTable:
-    """Vectors of the events of several systems and of synthetic lines, float32 [events, D].
-
-    Args:
-        embedder: makes the vectors.
-    """
+    """Vectors of the events of several systems and of synthetic lines, float32 [events, D]."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
@@ -60,13 +55,7 @@ class EventTable:
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Labelled windows.
-
-    Attributes:
-        windows: namespaced.
-        labels: [n] 0 to 1.
-        weights: [n] of the windows.
-    """
+    """Labelled windows: namespaced, with labels [n] 0 to 1 and weights [n]."""
 
     windows: tuple[Runs, ...]
     labels: np.ndarray

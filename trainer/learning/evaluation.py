@@ -112,13 +112,8 @@ def balanced_agreement(probabilities: Floats, labels: Floats) -> float:
 def transfer_readiness(logits: Floats, labels: Floats, weights: Floats, general: Bools) -> Share:
     """Agreement of the source-only model with the labeller on the general part of the audit.
 
-    The model is calibrated on one half of the audit and evaluated on the other, then the reverse.
-
-    Args:
-        logits: [n] of the source-only model on the audited signatures.
-        labels: [n] of the labeller.
-        weights: [n] √windows.
-        general: [n] whether the router classifies the signature as general.
+    The model is calibrated on one half of the audit and evaluated on the other, then the reverse. All are [n], of the
+    audited signatures; the weights are √windows.
     """
     if not general.any():
         return share(0.0, 0)

@@ -67,24 +67,17 @@ class DomainHead(nn.Module):
 
 @dataclass(frozen=True)
 class Task:
-    """Windows of one step.
-
-    Attributes:
-        batch: source windows, then target windows, as one padded batch.
-        labels: [S] of the source windows.
-    """
+    """Source windows, then target windows, as one padded batch; labels [S] of the source windows."""
 
     batch: Batch
     labels: Tensor
 
 
 class MetaLearner:
-    """The extractor, both heads and their optimizers.
+    """The extractor, both heads and their optimizers; trains `model` in place.
 
     Args:
-        model: the small model; trained in place.
         table: event vectors [events, D].
-        settings: rates.
         seed: of the domain head's first weights.
     """
 
@@ -94,7 +87,7 @@ class MetaLearner:
         self.settings = settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.domain = DomainHead(model.feature_width)
+            self.domain = DomainHead(model.extractor.width)
         self.extractor_parameters: dict[str, Tensor] = dict(model.extractor.named_parameters())
         self.head_parameters = list(model.head.parameters())
         self.domain_parameters = list(self.domain.parameters())
@@ -166,12 +159,7 @@ def meta_learn(
 ) -> MetaReport:
     """Run all steps; support and query are disjoint halves of each domain, source batches half anomalous.
 
-    Args:
-        learner: trained in place.
-        events: rows of the windows' events.
-        source: labelled windows, namespaced.
-        target: unlabelled windows, namespaced.
-        seed: of the order of batches.
+    Windows of source and target are namespaced; `seed` is that of the order of batches.
     """
     settings = learner.settings
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from detector.model.detection_model import nearest
 from detector.model.embedding import Embedder
 from trainer.data.signatures import Corpus, Signature
 
@@ -72,13 +73,11 @@ def event_similarities(
     embedder: Embedder, texts: Mapping[str, str], source_texts: Sequence[str]
 ) -> dict[str, EventSimilarity]:
     """Best cosine of each event to the source's events, in double precision; 0 and no text where none is positive."""
-    source = embedder.embed_all(source_texts).astype(np.float64)
+    table = embedder.embed_all(source_texts)
     similarities = {}
     for event in sorted(texts):
-        cosines = source @ embedder.embed(texts[event]).astype(np.float64) if len(source_texts) else np.zeros(0)
-        best = int(cosines.argmax()) if len(cosines) else -1
-        cosine = float(min(1.0, cosines[best])) if best >= 0 else 0.0
-        similarities[event] = EventSimilarity(cosine, source_texts[best]) if cosine > 0.0 else EventSimilarity(0.0, "")
+        text, cosine = nearest(embedder.embed(texts[event]), table, source_texts)
+        similarities[event] = EventSimilarity(cosine, text)
     return similarities
 
 

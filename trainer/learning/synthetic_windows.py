@@ -19,6 +19,8 @@ from trainer.learning.synthetic_lines import SYSTEM, SyntheticLines
 
 _SURE_ANOMALOUS, _SURE_NORMAL = 0.6, 0.2
 _MAX_RUNS = 400
+_NEW_LINES = (0.4, 0.2, 0.15, 0.15, 0.1)
+"""Probability of 0 to 4 harmless new lines in a synthetic window: a release adds several lines at once."""
 
 Edit = Callable[[list[tuple[str, int]], np.random.Generator], list[tuple[str, int]] | None]
 
@@ -39,15 +41,7 @@ def augment(
     count: int,
     rng: np.random.Generator,
 ) -> WindowSet:
-    """At most `count` synthetic windows with a clear label, event ids namespaced.
-
-    Args:
-        target: its windows are varied.
-        evidence: rules of the target.
-        lines: synthetic lines.
-        count: windows to make; those without a clear label are left out.
-        rng: random number generator.
-    """
+    """Synthetic windows, event ids namespaced: `count` less those without a clear label by the target's rules."""
     windows = [signature.runs for signature in target.signatures]
     filled = np.array([len(window) > 0 for window in windows])
     normal = np.flatnonzero((sigmoid(evidence.score(windows).log_odds) <= _SURE_NORMAL) & filled)
@@ -83,7 +77,7 @@ def _draft(
     seen = list(namespaced(system, ruled))
     if rng.random() < 0.35:  # noqa: PLR2004
         seen = _reword(seen, ruled, lines, rng)
-    for _ in range(int(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15]))):
+    for _ in range(int(rng.choice(5, p=_NEW_LINES))):
         _insert(seen, lines.harmless, 1, rng)
     alarmed = bool(lines.alarming) and rng.random() < 0.2  # noqa: PLR2004
     if alarmed:

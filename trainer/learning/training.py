@@ -57,18 +57,14 @@ class Learner:
     Args:
         source: labelled corpus.
         target: unlabelled corpus; all methods address its signatures by index.
-        embedder: makes event vectors.
         shape: of the small model.
         seed: of initial weights, batches and synthetic windows.
-        threads: of torch.
     """
 
     changed_by = frozenset({"meta_learn", "fine_tune", "restore"})
 
-    def __init__(
-        self, source: Corpus, target: Corpus, embedder: Embedder, shape: NetworkShape, seed: int, threads: int
-    ) -> None:
-        torch.set_num_threads(threads)
+    def __init__(self, source: Corpus, target: Corpus, embedder: Embedder, shape: NetworkShape, seed: int) -> None:
+        torch.set_num_threads(1)
         self._seed = seed
         self._calls = 0
         self._source = source_windows(source)
@@ -100,13 +96,9 @@ class Learner:
         return np.asarray(logits(self.model, self.table, self.events, self._target), np.float64)
 
     def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
-        """Train on labelled, synthetic and source windows; returns the mean loss of the last 20 batches.
+        """Train `steps` batches of labelled, synthetic and source windows; the mean loss of the last 20 batches.
 
-        Args:
-            labels: [n] 0 to 1.
-            weights: [n] 0 for signatures without a label.
-            steps: batches.
-            mixture: shares of a batch.
+        `labels` are [n] 0 to 1; `weights` are [n], 0 for signatures without a label.
         """
         self._calls += 1
         rows = np.flatnonzero(weights > 0.0)

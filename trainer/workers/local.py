@@ -59,11 +59,7 @@ class Similarity(Retrieval):
 
 
 class LabellerPool:
-    """Labels questions in batches, with as many calls at once as there are labellers.
-
-    Args:
-        labellers: at least one; they can be of this process or stand for other ones.
-    """
+    """Labels questions in batches, with as many calls at once as there are labellers, of this process or others."""
 
     def __init__(self, labellers: Sequence[Labeller]) -> None:
         self._labellers = labellers
@@ -104,14 +100,7 @@ class LabellerPool:
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers of a run.
-
-    Attributes:
-        similarity: similarity, routing and retrieval.
-        learner: trains the small model.
-        labellers: answer questions.
-        close: releases all of them.
-    """
+    """The workers of a run; `close` releases all of them."""
 
     similarity: Similarity
     learner: Learner
@@ -121,7 +110,7 @@ class Workers:
 
 def make_learner(context: TrainingContext) -> Learner:
     """The role of the learner."""
-    return Learner(context.source, context.target, context.embedder, context.shape, context.seed, context.threads)
+    return Learner(context.source, context.target, context.embedder, context.shape, context.seed)
 
 
 def local_workers(context: TrainingContext) -> Workers:

@@ -29,12 +29,7 @@ _CLOSE_SECONDS = 3.0
 
 
 class RoleHost:
-    """A role in the process of an actor.
-
-    Args:
-        make: builds the role.
-        argument: of `make`.
-    """
+    """A role, built by `make(argument)` in the process of an actor."""
 
     def __init__(self, make: Callable[[Any], Any], argument: Any) -> None:
         self._role = make(argument)
@@ -107,11 +102,7 @@ class ActorProxy:
 
 
 def ray_workers(context: TrainingContext, address: str | None = None) -> Workers:
-    """Workers behind actors.
-
-    Args:
-        context: of the run.
-        address: of a Ray cluster; None starts one here, on the loopback, until the workers are closed.
+    """Workers behind actors of the cluster at `address`; None starts one here, on the loopback, until they are closed.
 
     Raises:
         TrainerError: Ray does not start, or the cluster does not answer.
@@ -141,11 +132,7 @@ def ray_workers(context: TrainingContext, address: str | None = None) -> Workers
 
 
 class OneAtATime:
-    """A labeller that several threads share.
-
-    Args:
-        labeller: called by one thread at a time.
-    """
+    """A labeller that several threads share; it is called by one at a time."""
 
     def __init__(self, labeller: Labeller) -> None:
         self._labeller = labeller
@@ -172,24 +159,22 @@ def _start_ray(address: str | None, cpus: int) -> bool:
     if ray.is_initialized():
         return False
     root = str(Path(__file__).resolve().parents[2])
-    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "PYTHONPATH": _with_root(root)}
+    others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != root]
+    path = os.pathsep.join([root, *others])
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "PYTHONPATH": path}
     before = {name: os.environ.get(name) for name in quiet}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     os.environ.update(quiet)  # the processes that Ray starts inherit these; this process gets its own back
     try:
-        if address is not None:
-            ray.init(address=address, logging_level="ERROR", log_to_driver=False)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                num_gpus=0,
-                include_dashboard=False,
-                logging_level="ERROR",
-                log_to_driver=False,
-                configure_logging=True,
-                _node_ip_address="127.0.0.1",
-            )
+        started_here: dict[str, Any] = {
+            "address": "local",
+            "num_cpus": cpus,
+            "num_gpus": 0,
+            "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",
+        }
+        options = started_here if address is None else {"address": address}
+        ray.init(logging_level="ERROR", log_to_driver=False, **options)
     except Exception as error:
         raise TrainerError(f"ray_address must name a Ray cluster that answers, got {address!r}: {error}") from error
     finally:
@@ -202,8 +187,3 @@ def _start_ray(address: str | None, cpus: int) -> bool:
             else:
                 os.environ[name] = value
     return True
-
-
-def _with_root(root: str) -> str:
-    rest = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != root]
-    return os.pathsep.join([root, *rest])

@@ -1,14 +1,14 @@
 """Records that are JSON objects with a field for the line."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from detector.errors import DecodeError
-from detector.input.formats.base import Content
-from detector.input.times import TimeReader, number_ms, time_reader
+from detector.input.formats.base import Content, text_of
+from detector.input.times import number_ms, time_reader
 
 if TYPE_CHECKING:
     from detector.input.spec import InputSpec
@@ -26,9 +26,8 @@ class JsonFormat:
         self._spec = spec
         # The custom layout's time format is that of the time in the line.
         named = spec.time_format if spec.layout != "custom" else None
-        self._read_time: TimeReader = time_reader(named)
-        self._read_any_time: TimeReader = time_reader(None)
-        self._parse_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+        self._read_time = time_reader(named)
+        self._read_any_time = time_reader(None)
 
     def read(self, value: bytes, record_time_ms: int) -> tuple[Content]:
         """The object's line, with the time and the keys in its fields."""
@@ -46,15 +45,12 @@ class JsonFormat:
         if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
             raise DecodeError("too_deep", f"JSON must be nested at most {MAX_DEPTH} deep")
         try:
-            return self._parse_json(body)
-        except msgspec.DecodeError as error:
-            if "UTF-8" in str(error) or not _is_utf8(body):
-                raise DecodeError("undecodable", f"value must be UTF-8, got {error}") from error
-            raise DecodeError("bad_json", f"value must be JSON, got {error}") from error
-        except UnicodeDecodeError as error:
-            raise DecodeError("undecodable", f"value must be UTF-8, got {error}") from error
+            return msgspec.json.decode(body)
         except RecursionError as error:
             raise DecodeError("too_deep", f"JSON must be nested at most {MAX_DEPTH} deep") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            text_of(body)  # bytes that are not UTF-8 have a reason of their own
+            raise DecodeError("bad_json", f"value must be JSON, got {error}") from error
 
     def _message(self, record: dict[str, Any]) -> str:
         found = [field for name in self._spec.message_fields if isinstance(field := _field(record, name), str)]
@@ -79,14 +75,6 @@ class JsonFormat:
             if time_ms is not None:
                 return time_ms
         return None
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _depth(body: bytes) -> int:

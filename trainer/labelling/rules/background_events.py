@@ -23,10 +23,7 @@ _FEW = 4
 def context_dependence(windows: Sequence[Runs], weights: Sequence[float], events: Sequence[str]) -> Floats:
     """[E] from 0 for background events to 1 for events that depend on their context; 1 where it is unknown.
 
-    Args:
-        windows: distinct windows.
-        weights: number of windows of each distinct one.
-        events: the E events.
+    `weights` are the numbers of windows of each distinct one.
     """
     before: dict[str, dict[str, float]] = {event: {} for event in events}
     anywhere: dict[str, float] = {}

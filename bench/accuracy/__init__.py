@@ -1,0 +1,1 @@
+"""Accuracy on sequences of events: protocols, labellers, methods, tables."""

@@ -1,0 +1,1 @@
+"""Tables and plots of stored accuracy results, for docs/accuracy.md."""
