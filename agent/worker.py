@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import structlog
@@ -27,10 +26,9 @@ from agent.timeouts import DEFAULT_TIMEOUTS, SYSTEM_CLOCK, Clock, Timeouts
 from agent.web.health import Health, Progress
 from agent.web.server import HealthServer
 from broker.admin import check_topics
-from broker.topic_reader import read_newest
-from schemas.codec import decode, encode
+from broker.templates import read_templates
+from schemas.codec import encode
 from schemas.model_record import ModelStatus
-from schemas.template_record import TemplateRecord
 
 RELEASE_SHARE = 0.6  # of the time to stop is for the last checkpoint
 
@@ -93,8 +91,7 @@ class Worker:
         await asyncio.to_thread(check_topics, settings.kafka, settings.topics, settings.raw_topics)
         self.port = await self._server.start()
         await self._sink.start()
-        read = partial(decode, kind=TemplateRecord)
-        templates = await asyncio.to_thread(read_newest, settings.kafka, settings.topics.templates, read)
+        templates = await asyncio.to_thread(read_templates, settings.kafka, settings.topics.templates)
         for system in self.systems.values():
             await self.run(system.catalogue.load, templates)
         await self.models.start()

@@ -3,9 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -13,9 +13,6 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from broker.connection_check import unanswered
 from broker.errors import BrokerError, OffsetGone, TopicError
 from broker.settings import ANSWER_SECONDS, KafkaSettings
-from schemas.errors import RecordError
-
-T = TypeVar("T")
 
 EARLIEST, LATEST = OFFSET_BEGINNING, OFFSET_END
 STALL_SECONDS = 30.0
@@ -97,6 +94,15 @@ class TopicReader:
                 "create it with `fusionlog topics create`"
             )
         return sorted(found.partitions)
+
+    def answers(self, seconds: float) -> bool:
+        """Whether the broker answers a question about the topic in time."""
+        with self._open() as consumer:
+            try:
+                consumer.list_topics(self.topic, timeout=seconds)
+            except KafkaException:
+                return False
+        return True
 
     def watermarks(self, partitions: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
         """Partition → its first offset and the one after its last; of all partitions when none is named."""
@@ -244,15 +250,3 @@ def read_topic(kafka: KafkaSettings, topic: str, timeout_seconds: float = STALL_
     """`TopicReader.read_all` with a reader of its own."""
     with TopicReader(kafka, topic, answer_seconds=min(timeout_seconds, ANSWER_SECONDS)) as reader:
         yield from reader.read_all(timeout_seconds)
-
-
-def read_newest(kafka: KafkaSettings, topic: str, read: Callable[[bytes], T]) -> list[T]:
-    """What `read` makes of each key's newest record; a record that it refuses is logged and skipped."""
-    newest = {message.key(): message.value() for message in read_topic(kafka, topic)}
-    found = []
-    for value in newest.values():
-        try:
-            found += [] if value is None else [read(value)]
-        except RecordError as error:
-            structlog.get_logger(__name__).warning("record ignored", topic=topic, error=str(error)[:200])
-    return found

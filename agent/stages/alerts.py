@@ -7,6 +7,7 @@ the operator's settings name, and window ids are made of it.
 import hashlib
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from agent.models.serving import Reasons, Serving, Verdict
 from detector.input.redact import redact, redact_masked
@@ -30,6 +31,7 @@ FINGERPRINT_TEMPLATES = 3
 LEAST_CONTRIBUTION = 0.25  # nats; an event with less is not named as the cause
 TEXT_CHARACTERS = 512
 _SCORE_DIGITS = 6
+_line_text = lru_cache(maxsize=1)(redact)  # a line that is late for several keys is redacted once
 
 
 def build_alert(window: Window, verdict: Verdict, serving: Serving, *, source: str, replay: bool = False) -> Alert:
@@ -117,7 +119,7 @@ def late_line(late: Late, system: str, topic: str, partition: int) -> LateLine:
         event_time_ms=late.event_time_ms,
         watermark_ms=late.watermark_ms,
         template_id=late.event_id,
-        text=redact(late.text),
+        text=_line_text(late.text),
     )
 
 

@@ -2,7 +2,8 @@
 
 import enum
 import json
-from collections.abc import Callable, Generator, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import islice
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from broker.settings import KafkaSettings
 from broker.topic_reader import EARLIEST, LATEST, TopicReader
 from fusionlog.commands.options import AsJson, BootstrapServers, Config, TopicPrefix, connection
 from fusionlog.render.alerts import alert_block, print_lines, printable
-from fusionlog.render.console import emit_json, note
+from fusionlog.render.console import emit_json, note, warn
 from schemas.alert import Alert
 from schemas.closed_window import ClosedWindow
 from schemas.codec import decode
@@ -28,6 +29,9 @@ from schemas.topics import Topics
 app = typer.Typer(no_args_is_help=True)
 
 REQUEST_SECONDS = 10.0
+ASK_SECONDS = 5.0
+"""A silent broker is asked so often whether it is there."""
+_ANSWER_SECONDS = 2.0  # Ctrl-C waits for it
 _POLL_SECONDS = 0.2
 _SHOWN_BYTES = 200
 
@@ -105,8 +109,21 @@ def _records(kafka: KafkaSettings, topic: str, start: Start, until_end: bool) ->
             ends = {number: end for number, (first, end) in marks.items() if end > first}
             yield from reader.read_to({} if start is Start.LATEST else ends)
             return
-        while True:
-            yield from reader.poll(_POLL_SECONDS)
+        yield from _follow(reader, kafka.bootstrap_servers)
+
+
+def _follow(reader: TopicReader, servers: str) -> Iterator[Message]:
+    """What comes, without end; says once that the broker is gone, and once that it is back."""
+    away, asked = False, time.monotonic()
+    while True:
+        messages = reader.poll(_POLL_SECONDS)
+        yield from messages
+        if not messages and time.monotonic() - asked < ASK_SECONDS:
+            continue
+        asked = time.monotonic()
+        if away == bool(messages or reader.answers(_ANSWER_SECONDS)):
+            away = not away
+            warn(f"Kafka at {servers} does not answer, waiting for it" if away else f"Kafka at {servers} answers again")
 
 
 def _awaits(start: Start, until_end: bool, where: str) -> str:

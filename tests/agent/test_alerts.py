@@ -1,15 +1,20 @@
 """Alerts: a function of window, verdict and model."""
 
 import json
+from typing import Any
+
+import pytest
 
 from agent.models.serving import ModelServing, Reasons, Verdict
-from agent.stages.alerts import build_alert, fingerprint, rfc3339
+from agent.stages.alerts import build_alert, fingerprint, late_line, rfc3339
 from agent.stages.detect import SystemDetection
 from agent.stages.stage import PlainRecord, TopicRole
 from agent.testing import records_of
+from detector.input import redact as redaction
 from detector.model.explain import Contribution
 from detector.testing import ANOMALOUS_LINES, SYSTEM, tiny_model
 from detector.windowing.cutter import WindowCutter
+from detector.windowing.state import Late
 from schemas.codec import encode
 
 
@@ -74,3 +79,19 @@ def test_samples_of_what_carries_the_score_come_first() -> None:
     (window,) = cutter.take_closed()
     alert = build_alert(window, Verdict(0.7, reasons(3.0, 1.0)), ModelServing(tiny_model()), source="/x")
     assert alert.data.evidence.samples == ("line a", "line b", "line c")
+
+
+def test_a_line_that_is_late_for_several_keys_is_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key has a record of its own; a flood of late lines costs one redaction a line."""
+    rules_for = redaction._rules_for
+    redacted: list[str] = []
+
+    def noted(text: str) -> Any:
+        redacted.append(text)
+        return rules_for(text)
+
+    monkeypatch.setattr(redaction, "_rules_for", noted)
+    lates = [Late(key, at, 1, 2, "e", f"line {at} of user=bob") for at in range(3) for key in "abc"]
+    texts = [late_line(late, "s", "raw", 0).text for late in lates]
+    assert texts == [f"line {at} of user=<redacted-user>" for at in range(3) for _ in "abc"]
+    assert redacted == [f"line {at} of user=bob" for at in range(3)]

@@ -70,6 +70,16 @@ def test_questions_about_the_topic(kafka: KafkaSettings) -> None:
         assert reader.watermarks([1]) == {1: (0, 50)}
 
 
+def test_a_broker_that_is_gone_does_not_answer() -> None:
+    """Asked in time, a broker answers while it is there."""
+    with embedded_broker() as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        reader = TopicReader(kafka, "raw")
+        assert reader.answers(10)
+    with reader:
+        assert not reader.answers(0.5)
+
+
 def test_a_position_that_the_log_lacks_is_an_error_or_the_beginning(kafka: KafkaSettings) -> None:
     """By the argument `out_of_range`; the error names the partition."""
     with TopicReader(kafka, "raw", out_of_range="error") as strict:

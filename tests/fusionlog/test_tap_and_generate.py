@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka import Message, Producer
@@ -131,6 +132,36 @@ def test_a_broker_that_is_not_there_is_an_error(
     monkeypatch.setattr(tap_command, "REQUEST_SECONDS", 0.5)
     assert run(["tap", "alerts", "--bootstrap-servers", "127.0.0.1:1", "--until-end"]) == 1
     assert capsys.readouterr().err.startswith("fusionlog: ")
+
+
+class FakeReader:
+    """A reader of a broker that goes, comes back without records, goes again and comes back with one."""
+
+    def __init__(self, *steps: str) -> None:
+        self.steps = list(steps)
+
+    def poll(self, _seconds: float) -> list[str]:
+        """The next step's record, if it is one; then Ctrl-C."""
+        if not self.steps:
+            raise KeyboardInterrupt
+        return ["record"] if self.steps[0] == "record" and self.steps.pop(0) else []
+
+    def answers(self, _seconds: float) -> bool:
+        """Whether the broker is up in this step."""
+        return self.steps.pop(0) == "up"
+
+
+def test_a_tap_says_once_that_the_broker_is_gone_and_once_that_it_is_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence alone is no news: the broker is asked, and only a change is told."""
+    monkeypatch.setattr(tap_command, "ASK_SECONDS", 0.0)
+    reader: Any = FakeReader("up", "record", "up", "down", "down", "up", "up", "down", "record", "record", "up")
+    with pytest.raises(KeyboardInterrupt):
+        list(tap_command._follow(reader, "kafka:9092"))
+    gone, back = "does not answer, waiting for it", "answers again"
+    expected = [f"fusionlog: warning: Kafka at kafka:9092 {what}" for what in (gone, back, gone, back)]
+    assert capsys.readouterr().err.splitlines() == expected
 
 
 def test_generate_writes_live_lines_until_the_count(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ def test_records_that_cannot_be_read_are_skipped(servers: str) -> None:
     _produce(servers, settings.topics.templates, rows)
     with structlog.testing.capture_logs() as logs:
         assert read_learned_templates(settings) == (RARE,)
-    assert [entry["event"] for entry in logs] == ["record ignored"] * 3
+    assert [(entry["event"], entry["records"]) for entry in logs] == [("templates ignored", 3)]
 
 
 def test_an_absent_topic_is_no_error(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_an_absent_topic_is_no_error(servers: str, monkeypatch: pytest.MonkeyPat
     def absent(*_: Any) -> Never:
         raise TopicError("topic must exist")
 
-    monkeypatch.setattr("trainer.data.learned_templates.read_newest", absent)
+    monkeypatch.setattr("trainer.data.learned_templates.read_templates", absent)
     with structlog.testing.capture_logs() as logs:
         assert read_learned_templates(_settings(servers, "kafka://raw.orders")) == ()
     assert [entry["event"] for entry in logs] == ["templates.not_read"]
@@ -111,7 +111,7 @@ def test_a_broker_that_does_not_answer_is_an_error(servers: str, monkeypatch: py
     def away(*_: Any) -> Never:
         raise BrokerError("broker must answer")
 
-    monkeypatch.setattr("trainer.data.learned_templates.read_newest", away)
+    monkeypatch.setattr("trainer.data.learned_templates.read_templates", away)
     with pytest.raises(BrokerError, match="must answer"):
         read_learned_templates(_settings(servers, "kafka://raw.orders"))
 

@@ -5,10 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from broker.errors import TopicError
-from broker.topic_reader import read_newest
-from detector.parsing.templates import template_id
-from schemas.codec import decode
-from schemas.errors import RecordError
+from broker.templates import read_templates
 from schemas.template_record import TemplateRecord
 from trainer.settings import TrainerSettings
 
@@ -26,7 +23,7 @@ def read_learned_templates(settings: TrainerSettings) -> tuple[str, ...]:
         return ()
     topic = settings.topics.templates
     try:
-        records = read_newest(settings.kafka, topic, _read_record)
+        records = read_templates(settings.kafka, topic)
     except TopicError as error:
         structlog.get_logger(__name__).info("templates.not_read", topic=topic, reason=str(error))
         return ()
@@ -40,10 +37,3 @@ def standing_templates(records: Iterable[TemplateRecord], system: str, limit: in
     standing = {record.text: record.first_seen_ms for record in found if record.id not in replaced}
     newest = sorted(standing, key=lambda text: (-standing[text], text))[:limit]
     return tuple(sorted(newest))
-
-
-def _read_record(value: bytes) -> TemplateRecord:
-    record = decode(value, TemplateRecord)
-    if not record.text.split() or record.id != template_id(record.text):
-        raise RecordError(f"id must be the hash of a text, got {record.id!r}")
-    return record
