@@ -148,7 +148,7 @@ class Inputs:
 
 def run_or_read(cell: Cell, inputs: Inputs, folder: Path) -> Outcome:
     """The outcome of a cell: from the folder where it is there, else run and kept there."""
-    path = cell.path(folder, inputs.target.windows.fingerprint)
+    path = cell.path(folder, inputs.target.windows.content_hash)
     if path.is_file():
         return _read(path)
     print(

@@ -83,10 +83,10 @@ def train_model(task: Task, choose: Callable[[Task], Floats] | None = None) -> T
     model = unpack(files, sha256_of(files["manifest.json"]))
     if task.labeller == "default":
         return Trained(model, report, 0)
-    if choose is None:
-        return Trained(model, report, report.metrics.answers - report.metrics.abstentions)
-    # Signatures were chosen, and the trainer may have asked about several windows of each.
-    return Trained(model, report, len(np.unique(task.windows.clusters[~np.isnan(known) & (task.pool > 0)])))
+    # One answer of an LLM may have served several questions of the trainer, or none where the budget ended before.
+    behind = len(np.unique(task.windows.clusters[~np.isnan(known) & (task.pool > 0)]))
+    asked = report.metrics.answers - report.metrics.abstentions
+    return Trained(model, report, min(asked, behind) if choose is None else behind)
 
 
 def score_with(model: DetectionModel, task: Task) -> Verdicts:

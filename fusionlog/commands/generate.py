@@ -80,23 +80,25 @@ def _send(producer: Producer, topic: str, lines: Iterable[GeneratedLine]) -> int
             failures.append(f"line must reach {topic}, got {error.str()}")
 
     sent, report_at = 0, time.monotonic() + _REPORT_SECONDS
-    with contextlib.suppress(KeyboardInterrupt), interrupted_by((signal.SIGTERM,)):  # the usual end
-        for line in lines:
-            value, key = line.text.encode(), line.key.encode() or None
-            while True:
-                try:
-                    producer.produce(topic, value, key, on_delivery=delivered)
+    try:
+        with contextlib.suppress(KeyboardInterrupt), interrupted_by((signal.SIGTERM,)):  # the usual end
+            for line in lines:
+                value, key = line.text.encode(), line.key.encode() or None
+                while True:
+                    try:
+                        producer.produce(topic, value, key, on_delivery=delivered)
+                        break
+                    except BufferError:
+                        producer.poll(0.5)
+                producer.poll(0)
+                if failures:
                     break
-                except BufferError:
-                    producer.poll(0.5)
-            producer.poll(0)
-            if failures:
-                break
-            sent += 1
-            if time.monotonic() >= report_at:
-                report_at = time.monotonic() + _REPORT_SECONDS
-                structlog.get_logger(__name__).info("lines written", topic=topic, lines=sent)
-    left = producer.flush(FLUSH_SECONDS)
+                sent += 1
+                if time.monotonic() >= report_at:
+                    report_at = time.monotonic() + _REPORT_SECONDS
+                    structlog.get_logger(__name__).info("lines written", topic=topic, lines=sent)
+    finally:
+        left = producer.flush(FLUSH_SECONDS)
     if failures or left:
         raise BrokerError(failures[-1] if failures else f"every line must reach {topic}, got {left} that did not")
     return sent

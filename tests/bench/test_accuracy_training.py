@@ -123,7 +123,7 @@ def test_the_starter_is_a_source() -> None:
     assert corpus.system == "starter"
 
 
-def test_cells_of_other_code_or_data_are_other_files() -> None:
+def test_cells_of_other_code_or_data_are_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell's file name depends on what was asked, on the data and on the code."""
     cell = Cell("shop", "old", "default", "recorded", "P3", 0, 0, None, "hashed")
     paths = {
@@ -132,8 +132,18 @@ def test_cells_of_other_code_or_data_are_other_files() -> None:
         replace(cell, seed=1).path(CELLS, "data"),
         replace(cell, budget=50).path(CELLS, "data"),
     }
+    monkeypatch.setattr("bench.accuracy.cells.code_hash", lambda *, trainer: f"other code {trainer}")
+    paths.add(cell.path(CELLS, "data"))
 
-    assert len(paths) == 4
+    assert len(paths) == 5
+
+
+def test_windows_cut_in_another_way_are_other_data(tmp_path: Path) -> None:
+    """The same files give another content, and so other cells, where the kind of window differs."""
+    path = tiny_folder(tmp_path / "shop")
+    hashes = {datasets.folder(path, kind).windows.content_hash for kind in ("session", "tumbling", "session")}
+
+    assert len(hashes) == 2
 
 
 def test_errors_name_the_rarest_events_first(tmp_path: Path) -> None:

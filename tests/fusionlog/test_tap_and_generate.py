@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Message, Producer
@@ -13,6 +13,8 @@ from broker.settings import KafkaSettings
 from detector.input.line_reader import LineReader
 from fusionlog.__main__ import run
 from fusionlog.commands import tap as tap_command
+from fusionlog.commands.generate import _send
+from fusionlog.demo.generator import GeneratedLine
 from fusionlog.demo.systems import MEDIA_SPEC
 from fusionlog.demo.topics import Follower
 from schemas.alert import Alert, ModelReference
@@ -195,3 +197,29 @@ def test_generate_keeps_a_session_on_one_partition(kafka: KafkaSettings) -> None
                     partitions.setdefault(key, set()).add(message.partition())
     assert len(partitions) > 100
     assert all(len(found) == 1 for found in partitions.values())
+
+
+def test_generate_flushes_what_it_has_sent_when_it_fails() -> None:
+    """An error of the generator is not the end of the lines before it: they are delivered."""
+
+    class FakeProducer:
+        flushed = False
+
+        def produce(self, *_arguments: object, **_options: object) -> None:
+            pass
+
+        def poll(self, _seconds: float) -> None:
+            pass
+
+        def flush(self, _seconds: float) -> int:
+            self.flushed = True
+            return 0
+
+    def lines() -> Iterator[GeneratedLine]:
+        yield GeneratedLine("one line", 0, 0, "key")
+        raise ValueError("no more")
+
+    producer = FakeProducer()
+    with pytest.raises(ValueError, match="no more"):
+        _send(cast(Producer, producer), "raw", lines())
+    assert producer.flushed

@@ -19,7 +19,9 @@ def line(offset: int, text: str) -> TargetLine:
 def test_no_template_of_a_model_holds_a_secret() -> None:
     """Learned, known before, or a line that matches none: no text has it, and each id is that of its text."""
     lines = [line(number, f"sent with {secret}") for number, secret in enumerate(SECRETS)]
-    learned = learn_templates([*lines, line(9, "user=bob in")], SPEC, existing=[f"old {SECRETS[2]} <NUM>"])
+    learned = learn_templates(
+        [*lines, line(9, "user=bob in")], SPEC, existing=[f"old {SECRETS[2]} <NUM>", "sk-<NUM>-canarykey"]
+    )
     texts = ["old <*> <NUM>", "order=<NUM> sent with <*>", "order=<NUM> user=bob in"]
     assert [template.text for template in learned] == texts
     unmatched = [line(10 + number, f"later line about {secret} came") for number, secret in enumerate(SECRETS)]

@@ -28,7 +28,7 @@ def learn_templates(
     """
     reader = SystemReader(spec, TemplateMatcher(()))  # without templates, an event's text is the masked line
     drain = IncrementalDrain()
-    drain.load(without_secrets(text, keep_users=True) for text in existing)
+    drain.load(text for text in (without_secrets(text, keep_users=True) for text in existing) if text.strip("<*> "))
     seen: set[str] = set()
     for line in sample(lines, sample_lines, random.Random(seed)):  # noqa: S311 (a sample, not a secret)
         try:

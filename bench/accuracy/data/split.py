@@ -70,7 +70,7 @@ def _with_share(anomalous: Bools, held: Bools, share: float, rng: np.random.Gene
     most_bad = round(len(good) * share / (1.0 - share))
     if len(bad) > most_bad:
         bad = rng.permutation(bad)[:most_bad]
-    else:
+    elif share:
         good = rng.permutation(good)[: round(len(bad) * (1.0 - share) / share)]
     if not len(bad) + len(good):
         raise MisuseError(f"--anomaly-share must leave windows, got {share} with none")

@@ -1,5 +1,6 @@
 """All windows of a system as distinct sequences of events, and apart from them their truth."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,12 @@ class Windows:
     def counts_of(self, chosen: Bools) -> Ints:
         """[n] number of the chosen windows of each row."""
         return np.bincount(self.row[chosen], minlength=len(self.runs)).astype(np.int64)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of the data and of all that was made of them: what is cut, learned and grouped depends on code, too."""
+        made = (self.fingerprint, self.spec.model_dump_json(), self.view, sorted(self.texts.items()), self.runs)
+        return hashlib.sha256(repr((*made, self.published)).encode() + self.row.tobytes()).hexdigest()[:16]
 
     @cached_property
     def clusters(self) -> Ints:
