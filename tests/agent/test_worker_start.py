@@ -37,6 +37,7 @@ async def test_a_forged_template_is_not_loaded() -> None:
             "kafka": kafka.model_dump(),
             "systems": [{"topics": ["raw"], "spec": SYSTEM.model_dump()}],
             "http": {"port": 0},
+            "model": {"wait_seconds": 0.1},
         }
         worker = Worker(AgentSettings.model_validate(settings))
         await worker.start()
