@@ -80,20 +80,29 @@ def read_lines(path: Path) -> list[bytes]:
     Raises:
         BenchError: the file is absent or not xz.
     """
-    return [line.rstrip(b"\r\n") for line in io.BytesIO(_content(path))]
+    return [line.rstrip(b"\r\n") for line in io.BytesIO(_given(path))]
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """Rows of a csv file, compressed or not."""
-    yield from csv.DictReader(io.StringIO(_content(path).decode()))
+    yield from csv.DictReader(io.StringIO(_given(path).decode()))
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path, must: str) -> bytes:
+    """Content of a file, compressed (`.xz`) or not.
+
+    Raises:
+        BenchError: the file is absent or not xz; the message begins with what `must` be.
+    """
     try:
         content = path.read_bytes()
         return lzma.decompress(content) if path.suffix == ".xz" else content
     except (OSError, lzma.LZMAError) as error:
-        raise BenchError(f"--data must hold {path.name} under {path.parent.name}/, got {path}: {error}") from error
+        raise BenchError(f"{must}, got {path}: {error}") from error
+
+
+def _given(path: Path) -> bytes:
+    return content_of(path, f"--data must hold {path.name} under {path.parent.name}/")
 
 
 def blocks_of(line: bytes) -> tuple[bytes, ...]:

@@ -5,6 +5,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.generic]
+
 KEYWORDS = re.compile(
     rb"\b(?:WARN(?:ING)?|ERROR|SEVERE|FATAL|CRITICAL|FAILURE|EMERG(?:ENCY)?|PANIC|ABORT(?:ED|ING)?|"
     rb"[a-z]*exception|fail(?:ed|ing|s|ure)?|timed out|timeout|unable|cannot|interrupted)\b",
@@ -37,17 +43,25 @@ def most_wrong(
 
 def average_precision(scores: Sequence[float], truth: Sequence[bool]) -> float:
     """Area under the precision-recall curve, equal scores taken together; 0 without anomalies."""
-    total = sum(truth)
-    ranked = sorted(zip(scores, truth, strict=True), key=lambda pair: -pair[0])
-    area, seen, hits, index = 0.0, 0, 0, 0
-    while index < len(ranked):
-        start_hits, score = hits, ranked[index][0]
-        while index < len(ranked) and ranked[index][0] == score:
-            hits += ranked[index][1]
-            seen += 1
-            index += 1
-        area += (hits - start_hits) * hits / seen
-    return area / total if total else 0.0
+    return area(*curve(np.array(scores), np.array(truth), np.ones(len(scores)))[:2])
+
+
+def curve(scores: Floats, anomalous: Numbers, windows: Numbers) -> tuple[Floats, Floats, Floats]:
+    """Precision, recall and threshold at every distinct score, from the highest.
+
+    A higher score is more anomalous; `anomalous` and `windows` are numbers of anomalous and of all windows; all [m].
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    hits, alarms = (np.cumsum(values[order], dtype=np.float64) for values in (anomalous, windows))
+    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if len(ranked) else np.zeros(0, np.int64)
+    total = max(1.0, float(anomalous.sum()))
+    return hits[last] / np.maximum(alarms[last], 1.0), hits[last] / total, ranked[last]
+
+
+def area(precision: Floats, recall: Floats) -> float:
+    """Area under the steps of a curve, which begins at recall 0."""
+    return float((np.diff(recall, prepend=0.0) * precision).sum())
 
 
 def keyword(lines: Iterable[bytes]) -> bool:

@@ -11,6 +11,7 @@ import structlog
 from detector.input.redact import without_secrets
 from detector.parsing.drain import IncrementalDrain
 from detector.parsing.parser import Event
+from detector.parsing.templates import is_wildcards_alone
 from schemas.template_record import TemplateRecord
 
 MAX_TEMPLATES = 4_096
@@ -56,8 +57,8 @@ class TemplateCatalogue:
                 )
             return None
         text = without_secrets(event.text)
-        if not text.strip("<*> "):
-            return None  # a template of wildcards alone would take in every line of its length
+        if is_wildcards_alone(text):
+            return None
         learned = self._drain.learn(text)
         if learned.template.id in self._known:
             return None

@@ -13,6 +13,8 @@ import numpy as np
 from bench.accuracy.data.windows import Floats, LabelledWindows
 from bench.accuracy.task import Task, example_id
 from bench.errors import MisuseError
+from bench.recorded import RecordedAnswer
+from detector.model.calibration import sigmoid
 from trainer.labelling.base import Answer, Question
 from trainer.labelling.grouping import label_groups
 
@@ -34,15 +36,7 @@ def recorded(task: Task) -> Floats:
             f"--labeller recorded needs recorded answers (llm_labels.jsonl), got none for {task.windows.system}"
         )
     found = [book.answer(events) for events in task.windows.published]
-    values = [
-        np.nan
-        if answer is None or answer.label == "abstain"
-        else answer.confidence
-        if answer.label == "anomalous"
-        else 1.0 - answer.confidence
-        for answer in found
-    ]
-    return np.array(values)
+    return np.array([np.nan if answer is None else _probability(answer) for answer in found])
 
 
 def shipped(task: Task) -> Floats:
@@ -79,7 +73,7 @@ def oracle_noise(labelled: LabelledWindows) -> Callable[[Task], Floats]:
     def answer(task: Task) -> Floats:
         similarity = _similarity(task)
         low, high = (np.log(rate / (1.0 - rate)) for rate in _FALSE_POSITIVES)
-        false = 1.0 / (1.0 + np.exp(-(low + (high - low) * similarity)))
+        false = sigmoid(low + (high - low) * similarity)
         anomalous = share[clusters] >= 0.5  # noqa: PLR2004
         drawn = np.array([_uniform(f"{task.seed} {windows.system} {cluster}") for cluster in clusters])
         said = np.where(anomalous, drawn < _TRUE_POSITIVES, drawn < false)
@@ -116,7 +110,7 @@ def alone(probabilities: Floats) -> Floats:
     return np.where(np.isnan(probabilities), _NO_ANSWER, probabilities)
 
 
-def _probability(answer: Answer) -> float:
+def _probability(answer: Answer | RecordedAnswer) -> float:
     if answer.label == "abstain":
         return float("nan")
     return answer.confidence if answer.label == "anomalous" else 1.0 - answer.confidence

@@ -183,7 +183,7 @@ def forget_peak_memory() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process since `forget_peak_memory`."""
+    """The largest resident size of this process since its start or `forget_peak_memory`."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -41,8 +41,7 @@ def labeller(task: Task) -> Verdicts:
     """The labeller's own answer about each window of the test part."""
     known = task.answers
     answered = task.test[~np.isnan(known[task.test])]
-    asked = 0 if task.labeller == "default" else len(np.unique(task.windows.clusters[answered]))
-    return Verdicts(alone(known[task.test]), answers=asked)
+    return Verdicts(alone(known[task.test]), answers=task.answers_about(answered))
 
 
 def _random_order(task: Task) -> Verdicts:

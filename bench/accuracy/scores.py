@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench import metrics
 from bench.accuracy.data.windows import Bools, Floats, Ints
+from testkit.confusion import Confusion
 
 
 @dataclass(frozen=True)
@@ -49,47 +51,35 @@ class Scores:
 
 def figures(scores: Scores) -> dict[str, float]:
     """Precision, recall, F1, average precision, best F1, false-positive rate, and F1 on signatures the pool lacks."""
-    hits, false, misses = confusion(scores)
-    quiet = float(scores.normal.sum()) - false
-    precision, recall = curve(scores)[:2]
+    found = confusion(scores)
+    precision, recall, _ = curve(scores)
     best = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return {
-        "precision": ratio(hits, hits + false),
-        "recall": ratio(hits, hits + misses),
-        "f1": f1(hits, false, misses),
-        "average_precision": average_precision(scores),
+        "precision": found.precision,
+        "recall": found.recall,
+        "f1": found.f1,
+        "average_precision": metrics.area(precision, recall),
         "best_f1": float(best.max()) if len(best) else 0.0,
-        "false_positive_rate": ratio(false, false + quiet),
-        "f1_unseen_signatures": f1(*confusion(scores.take(scores.unseen))),
+        "false_positive_rate": found.false_positive_rate,
+        "f1_unseen_signatures": confusion(scores.take(scores.unseen)).f1,
     }
 
 
-def confusion(scores: Scores) -> tuple[float, float, float]:
-    """Windows: alarmed and anomalous, alarmed and normal, anomalous without an alarm."""
+def confusion(scores: Scores) -> Confusion:
+    """The four cases, counted in windows."""
     alarm = scores.alarm
-    return (
-        float(scores.anomalous[alarm].sum()),
-        float(scores.normal[alarm].sum()),
-        float(scores.anomalous[~alarm].sum()),
-    )
+    counts = (scores.anomalous[alarm], scores.normal[alarm], scores.anomalous[~alarm], scores.normal[~alarm])
+    return Confusion(*(int(windows.sum()) for windows in counts))
 
 
 def curve(scores: Scores) -> tuple[Floats, Floats, Floats]:
     """Precision, recall and threshold at every distinct score, from the highest."""
-    order = np.argsort(-scores.score, kind="stable")
-    ranked = scores.score[order]
-    hits, all_alarms = (
-        np.cumsum(values[order], dtype=np.float64) for values in (scores.anomalous, scores.anomalous + scores.normal)
-    )
-    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if len(ranked) else np.zeros(0, np.int64)
-    total = max(1.0, float(scores.anomalous.sum()))
-    return hits[last] / np.maximum(all_alarms[last], 1.0), hits[last] / total, ranked[last]
+    return metrics.curve(scores.score, scores.anomalous, scores.anomalous + scores.normal)
 
 
 def average_precision(scores: Scores) -> float:
     """Area under the steps of the precision-recall curve, equal scores taken together; 0 without anomalies."""
-    precision, recall, _ = curve(scores)
-    return float((np.diff(recall, prepend=0.0) * precision).sum())
+    return metrics.area(*curve(scores)[:2])
 
 
 def reliability(scores: Scores, bins: int = 10) -> list[dict[str, float]]:
@@ -104,16 +94,6 @@ def reliability(scores: Scores, bins: int = 10) -> list[dict[str, float]]:
             mean = float((scores.score[inside] * windows[inside]).sum() / total)
             found.append({"score": mean, "anomalous": float(scores.anomalous[inside].sum()) / total, "windows": total})
     return found
-
-
-def f1(hits: float, false: float, misses: float) -> float:
-    """Harmonic mean of precision and recall; 0 where there is neither anomaly nor alarm."""
-    return ratio(2.0 * hits, 2.0 * hits + false + misses)
-
-
-def ratio(part: float, whole: float) -> float:
-    """The share, 0 of nothing."""
-    return part / whole if whole else 0.0
 
 
 def clustered(scores: Scores, clusters: int) -> Floats:

@@ -54,6 +54,10 @@ class Task:
         """[n] the labeller's probability that a row is anomalous, NaN without an answer; for all rows."""
         return self.answer(self)
 
+    def answers_about(self, rows: Ints) -> int:
+        """Answers of an LLM that a method got about rows: one per signature, none from the default labeller."""
+        return 0 if self.labeller == "default" else len(np.unique(self.windows.clusters[rows]))
+
     @cached_property
     def logs(self) -> Floats:
         """[n, E] logarithm of 1 + lines of each event; of the events of the pool alone."""

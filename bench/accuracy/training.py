@@ -84,7 +84,7 @@ def train_model(task: Task, choose: Callable[[Task], Floats] | None = None) -> T
     if task.labeller == "default":
         return Trained(model, report, 0)
     # One answer of an LLM may have served several questions of the trainer, or none where the budget ended before.
-    behind = len(np.unique(task.windows.clusters[~np.isnan(known) & (task.pool > 0)]))
+    behind = task.answers_about(np.flatnonzero(~np.isnan(known) & (task.pool > 0)))
     asked = report.metrics.answers - report.metrics.abstentions
     return Trained(model, report, min(asked, behind) if choose is None else behind)
 

@@ -1,7 +1,5 @@
 """`python -m bench train`: the cost of a training on all windows of a system, in a process of its own."""
 
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ import numpy as np
 from structlog.testing import capture_logs
 
 from bench.accuracy.answers import recorded, shipped
+from bench.accuracy.cells import peak_memory_bytes
 from bench.accuracy.data import datasets
 from bench.accuracy.task import Task
 from bench.accuracy.training import train_model
@@ -56,11 +55,10 @@ def run(options: TrainOptions) -> dict[str, Any]:
     )
     with capture_logs():  # standard output is for the result
         trained = train_model(task)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "seconds": round(time.monotonic() - started, 1),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_rss_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "cpu_seconds": round(time.process_time(), 1),
+        "peak_rss_bytes": peak_memory_bytes(),
         "windows": trained.report.counts["windows"],
         "signatures": trained.report.counts["signatures"],
         "llm_answers": trained.answers,

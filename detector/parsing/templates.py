@@ -20,6 +20,11 @@ def template_id(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def is_wildcards_alone(text: str) -> bool:
+    """Whether a text has no word but `<*>`: as a template it would take in every line of its length."""
+    return not text.strip(f"{WILDCARD} ")
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A constant text with `<MASK>` words, and `<*>` for any one token; `id` is `template_id(text)`."""

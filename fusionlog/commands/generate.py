@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Any
 
@@ -83,14 +83,7 @@ def _send(producer: Producer, topic: str, lines: Iterable[GeneratedLine]) -> int
     try:
         with contextlib.suppress(KeyboardInterrupt), interrupted_by((signal.SIGTERM,)):  # the usual end
             for line in lines:
-                value, key = line.text.encode(), line.key.encode() or None
-                while True:
-                    try:
-                        producer.produce(topic, value, key, on_delivery=delivered)
-                        break
-                    except BufferError:
-                        producer.poll(0.5)
-                producer.poll(0)
+                _produce(producer, topic, line, delivered)
                 if failures:
                     break
                 sent += 1
@@ -102,3 +95,14 @@ def _send(producer: Producer, topic: str, lines: Iterable[GeneratedLine]) -> int
     if failures or left:
         raise BrokerError(failures[-1] if failures else f"every line must reach {topic}, got {left} that did not")
     return sent
+
+
+def _produce(producer: Producer, topic: str, line: GeneratedLine, delivered: Callable[[Any, Message], None]) -> None:
+    """Hand a line to the producer, as soon as it has room, and let it report what was delivered meanwhile."""
+    while True:
+        try:
+            producer.produce(topic, line.text.encode(), line.key.encode() or None, on_delivery=delivered)
+            break
+        except BufferError:
+            producer.poll(0.5)
+    producer.poll(0)

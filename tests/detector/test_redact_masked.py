@@ -71,7 +71,7 @@ def test_no_fragment_of_a_secret_survives_masking_and_redaction(shape: str, data
     ],
 )
 def test_what_is_left_of_a_secret_goes_and_the_rest_stays(masked: str, shown: str, template: str) -> None:
-    """A text gets a marker in place of the secret; a template a wildcard for each word that it touches."""
+    """In a text a marker stands for the secret, in a template the wildcard `<*>` for each word that it touches."""
     assert redact_masked(masked) == shown
     assert without_secrets(masked) == template
 

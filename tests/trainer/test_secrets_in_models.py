@@ -37,3 +37,8 @@ def test_a_line_that_is_a_secret_alone_becomes_no_template() -> None:
     spec = SystemSpec(name="words")
     lines = [TargetLine(secret.encode(), 0, "raw", 0, number) for number, secret in enumerate((*SECRETS, "started"))]
     assert [template.text for template in learn_templates(lines, spec)] == ["started"]
+
+
+def test_a_known_template_of_wildcards_stays() -> None:
+    """Drain makes `<*>` of lines of one varying word; only a secret's remains are left out."""
+    assert [template.text for template in learn_templates([], SPEC, existing=["<*>", "sk-<NUM>-canarykey"])] == ["<*>"]

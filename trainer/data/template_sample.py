@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from detector.errors import DecodeError
 from detector.input.redact import without_secrets
 from detector.parsing.drain import IncrementalDrain
-from detector.parsing.templates import Template, TemplateMatcher
+from detector.parsing.templates import Template, TemplateMatcher, is_wildcards_alone
 from detector.partition_reader import SystemReader
 from detector.system import SystemSpec
 from trainer.data.lines import Line
@@ -28,7 +28,7 @@ def learn_templates(
     """
     reader = SystemReader(spec, TemplateMatcher(()))  # without templates, an event's text is the masked line
     drain = IncrementalDrain()
-    drain.load(text for text in (without_secrets(text, keep_users=True) for text in existing) if text.strip("<*> "))
+    drain.load(kept for text in existing if (kept := _without_secrets(text)) is not None)
     seen: set[str] = set()
     for line in sample(lines, sample_lines, random.Random(seed)):  # noqa: S311 (a sample, not a secret)
         try:
@@ -39,10 +39,16 @@ def learn_templates(
             masked = read.event.text
             if masked not in seen:  # the same line again teaches nothing
                 seen.add(masked)
-                text = without_secrets(masked, keep_users=True)
-                if text == masked or text.strip("<*> "):  # wildcards alone would take in every line of their length
+                text = _without_secrets(masked)
+                if text is not None:
                     drain.learn(text)
     return drain.templates()
+
+
+def _without_secrets(text: str) -> str | None:
+    """The text, its secrets as wildcards; None where it held nothing else."""
+    kept = without_secrets(text, keep_users=True)
+    return None if kept != text and is_wildcards_alone(kept) else kept
 
 
 def sample(lines: Iterable[Line], size: int, rng: random.Random) -> Iterator[Line]:

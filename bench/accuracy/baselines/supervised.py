@@ -33,8 +33,7 @@ def answered(task: Task) -> Answered:
     """Answers about the most frequent signatures of the pool, within the budget of the shipped settings."""
     known = by_frequency(task, limit_of(task))
     rows = np.flatnonzero((task.pool > 0) & ~np.isnan(known))
-    asked = 0 if task.labeller == "default" else len(np.unique(task.windows.clusters[rows]))
-    return Answered(rows, known[rows] >= 0.5, known[rows], asked)  # noqa: PLR2004
+    return Answered(rows, known[rows] >= 0.5, known[rows], task.answers_about(rows))  # noqa: PLR2004
 
 
 def limit_of(task: Task) -> int:

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import lzma
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy.data.windows import LabelledWindows, labelled_windows
+from bench.datasets import content_of
 from bench.errors import BenchError, MisuseError
 from bench.recorded import AnswerBook
 from trainer.data.corpus import read_corpus
@@ -32,6 +32,7 @@ _LABELS = dict.fromkeys(_NORMAL, False) | dict.fromkeys(_ANOMALOUS, True)
 _ID_COLUMNS = ("event_id", "eventid", "id", "event")
 _TEXT_COLUMNS = ("template", "event_template", "eventtemplate", "text")
 _LONGEST_FIELD = 2**31 - 1
+_READABLE = "a file of windows or templates must be readable"
 
 
 def named(data: Path, name: str, kind: str | None = None) -> LabelledWindows:
@@ -88,7 +89,7 @@ def _read(
     name: str, sequences: Path, templates: Path, answers: Path, kind: str | None, only: tuple[str, str] | None
 ) -> LabelledWindows:
     texts = read_templates(templates)
-    content = _content(sequences)
+    content = content_of(sequences, _READABLE)
     book = AnswerBook.read(answers) if answers.is_file() else None
     digest = hashlib.sha256(content + templates.read_bytes() + (answers.read_bytes() if book else b""))
     rows = list(_sequences(content, sequences, only))
@@ -102,7 +103,7 @@ def read_templates(path: Path) -> dict[str, str]:
     Raises:
         BenchError: the file is absent or lacks a column.
     """
-    rows = list(csv.DictReader(io.StringIO(_content(path).decode("utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO(content_of(path, _READABLE).decode("utf-8-sig"))))
     names = {name.lower(): name for name in (rows[0] if rows else {})}
     event = next((names[name] for name in _ID_COLUMNS if name in names), None)
     text = next((names[name] for name in _TEXT_COLUMNS if name in names), None)
@@ -144,11 +145,3 @@ def _only_file(path: Path, patterns: tuple[str, ...]) -> Path:
         names = ", ".join(file.name for file in found) or "none"
         raise MisuseError(f"{path} must hold one file {patterns[0]} (or .xz), got {names}")
     return found[0]
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return lzma.decompress(content) if path.suffix == ".xz" else content
-    except (OSError, lzma.LZMAError) as error:
-        raise BenchError(f"{path} must be a readable file, got: {error}") from error

@@ -1,14 +1,15 @@
 """All windows of a system as distinct sequences of events, and apart from them their truth."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.recorded import AnswerBook, Signature, signature_of
+from bench.recorded import AnswerBook, signature_of
 from detector.model.runs import Runs, run_lengths
 from detector.system import SystemSpec, WindowSpec
 
@@ -62,9 +63,7 @@ class Windows:
     @cached_property
     def clusters(self) -> Ints:
         """[n] number of each row's signature; signatures are numbered in order of first appearance."""
-        number: dict[Signature, int] = {}
-        found = [number.setdefault(signature_of(events, self.view), len(number)) for events in self.published]
-        return np.array(found, np.int64)
+        return _numbered(signature_of(events, self.view) for events in self.published)
 
     @cached_property
     def events(self) -> tuple[str, ...]:
@@ -150,8 +149,7 @@ def view_of(kind: str, book: AnswerBook | None) -> str:
 
 def repeated_share(published: Sequence[Sequence[str]], row: Ints) -> float:
     """Share of windows whose events, counted, occur in another window, too."""
-    number: dict[tuple[tuple[str, int], ...], int] = {}
-    of_row = np.array([number.setdefault(_counted(events), len(number)) for events in published], np.int64)
+    of_row = _numbered(tuple(sorted(Counter(events).items())) for events in published)
     windows = np.bincount(of_row[row])
     return float(windows[windows > 1].sum() / max(1, windows.sum()))
 
@@ -161,8 +159,7 @@ def guessed_kind(published: Sequence[Sequence[str]], row: Ints) -> str:
     return "session" if repeated_share(published, row) >= _REPEATED else "tumbling"
 
 
-def _counted(events: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    counts: dict[str, int] = {}
-    for event in events:
-        counts[event] = counts.get(event, 0) + 1
-    return tuple(sorted(counts.items()))
+def _numbered(keys: Iterable[Hashable]) -> Ints:
+    """The number of each key; equal keys have one number, in order of first appearance."""
+    number: dict[Hashable, int] = {}
+    return np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
