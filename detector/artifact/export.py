@@ -22,6 +22,8 @@ from detector.artifact.tensors import (
     TEMPLATES,
     WEIGHTS,
     WORD_VECTORS,
+    count_tensors,
+    read_count_path,
     read_embedder,
     read_network,
     read_tensors,
@@ -29,6 +31,7 @@ from detector.artifact.tensors import (
 )
 from detector.errors import ArtifactError
 from detector.model.calibration import Calibration
+from detector.model.count_path import CountPath
 from detector.model.detection_model import DetectionModel, TemplateInfo
 from detector.model.embedding import Embedder
 from detector.model.network import SmallModel
@@ -50,6 +53,7 @@ def pack(
     source_texts: Sequence[str],
     embedder: Embedder,
     network: SmallModel,
+    count_path: CountPath | None = None,
     labeller: str,
     created_ms: int,
     golden_runs: Sequence[Runs],
@@ -63,14 +67,14 @@ def pack(
 ) -> dict[str, bytes]:
     """The files of an artifact, ready to be stored; the same arguments give the same bytes.
 
-    `network` is trained, of the embedder's width; `embedder` has the IDF that is frozen with the model. `golden_runs`
+    `network` is trained, of the embedder's width; `count_path` has a row for each template; `embedder` has the IDF that is frozen with the model. `golden_runs`
     are windows of `templates` whose scores any loader must reproduce, a few dozen of all kinds. `created_ms` is an
     argument so that equal trainings give equal bytes. The others are as in `Manifest` and `Vocabulary`.
 
     Raises:
         ArtifactError: the parts would not make an artifact that loads.
     """
-    contents = _contents(templates, source_texts, embedder, network)
+    contents = _contents(templates, source_texts, embedder, network, count_path)
     manifest = Manifest(
         files={name: FileEntry(sha256_of(content), len(content)) for name, content in contents.items()},
         system=spec.name,
@@ -99,9 +103,15 @@ def pack(
 
 
 def _contents(
-    templates: Sequence[TemplateInfo], source_texts: Sequence[str], embedder: Embedder, network: SmallModel
+    templates: Sequence[TemplateInfo],
+    source_texts: Sequence[str],
+    embedder: Embedder,
+    network: SmallModel,
+    count_path: CountPath | None,
 ) -> dict[str, bytes]:
     tensors = {NETWORK_PREFIX + name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    if count_path is not None:
+        tensors |= count_tensors(count_path)
     word_vectors = embedder.word_vectors
     if word_vectors is not None:
         tensors[WORD_VECTORS] = word_vectors.rows
@@ -214,6 +224,7 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
     vocabulary = read_vocabulary(files[TEMPLATES])
     tensors = read_tensors(files[WEIGHTS])
     embedder = read_embedder(vocabulary, tensors.pop(WORD_VECTORS, None))
+    count_path = read_count_path(tensors, len(vocabulary.templates))
     if embedder.dim != manifest.network.event_dim or embedder.provider != manifest.embedding:
         raise ArtifactError(
             f"event vectors must be {manifest.embedding} of width {manifest.network.event_dim}, "
@@ -232,4 +243,5 @@ def _assembled(manifest: Manifest, files: Mapping[str, bytes], sha256: str, vers
         calibration=manifest.calibration,
         general_cosine=manifest.general_cosine,
         labeller=manifest.labeller,
+        count_path=count_path,
     )

@@ -9,6 +9,7 @@ import torch
 
 from detector.artifact.manifest import Vocabulary
 from detector.errors import ArtifactError
+from detector.model.count_path import CountPath
 from detector.model.embedding import Embedder, WordVectors
 from detector.model.network import SmallModel
 from detector.model.shape import NetworkShape
@@ -18,6 +19,7 @@ WEIGHTS = "model.safetensors"
 TEMPLATES = "templates.json"
 NETWORK_PREFIX = "network."
 WORD_VECTORS = "word_vectors"
+COUNT_WEIGHTS, COUNT_BIAS = "counts.weights", "counts.bias"
 
 
 def read_vocabulary(content: bytes) -> Vocabulary:
@@ -69,6 +71,28 @@ def read_embedder(vocabulary: Vocabulary, rows: npt.NDArray[np.float32] | None) 
     except ValueError as error:
         raise ArtifactError(f"tensor {WORD_VECTORS} must fit the words of {TEMPLATES}: {error}") from error
     return Embedder(vocabulary.idf, vocabulary.unseen_idf, vectors)
+
+
+def count_tensors(path: CountPath) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors that `read_count_path` reads."""
+    return {COUNT_WEIGHTS: path.weights.astype(np.float32), COUNT_BIAS: np.array([path.bias], np.float32)}
+
+
+def read_count_path(tensors: dict[str, npt.NDArray[np.float32]], templates: int) -> CountPath | None:
+    """The count path, taken out of `tensors`; None where there is none. It must have a row for each template.
+
+    Raises:
+        ArtifactError: the tensors are not of this form.
+    """
+    weights, bias = tensors.pop(COUNT_WEIGHTS, None), tensors.pop(COUNT_BIAS, None)
+    if weights is None and bias is None:
+        return None
+    if weights is None or bias is None or weights.shape != (templates, 2) or bias.shape != (1,):
+        shapes = [None if tensor is None else tensor.shape for tensor in (weights, bias)]
+        raise ArtifactError(
+            f"tensors {COUNT_WEIGHTS} and {COUNT_BIAS} must be of shapes {(templates, 2)} and (1,), got {shapes}"
+        )
+    return CountPath(weights, float(bias[0]))
 
 
 def read_network(shape: NetworkShape, tensors: dict[str, npt.NDArray[np.float32]]) -> SmallModel:

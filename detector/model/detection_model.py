@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from detector.model.calibration import Calibration
+from detector.model.count_path import CountPath
 from detector.model.embedding import Embedder, Float32
 from detector.model.network import SmallModel
 from detector.parsing.templates import Template, TemplateMatcher, template_id
@@ -45,6 +46,7 @@ class DetectionModel:
         calibration: from the network's logit to a probability.
         general_cosine: similarity to the source from which an event counts as general knowledge.
         labeller: what labelled the target's windows.
+        count_path: beside the network, a row for each template; None in models of releases that had none.
     """
 
     name: str
@@ -59,6 +61,7 @@ class DetectionModel:
     calibration: Calibration
     general_cosine: float
     labeller: str
+    count_path: CountPath | None = None
 
     @cached_property
     def matcher(self) -> TemplateMatcher:

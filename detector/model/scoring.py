@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from detector.errors import DetectorError
+from detector.model.count_path import EventCounts, joined
 from detector.model.detection_model import DetectionModel
 from detector.model.network import MAX_RUNS, collate
 from detector.model.runs import Runs, merged
@@ -138,7 +139,11 @@ class Scorer:
             row_of = row_of | {event_id: len(self._row_of) + row for row, event_id in enumerate(novel)}
         rows, runs, lengths = (tensor.to(self.device) for tensor in collate(windows, row_of))
         logits = self._network.classify(self._network.extractor.encode(table[rows], runs, lengths))
-        probabilities = self.model.calibration.probabilities(logits.cpu().numpy().astype(np.float64))
+        found = logits.cpu().numpy().astype(np.float64)
+        counts = self.model.count_path
+        if counts is not None:
+            found = joined(found, counts.logits(EventCounts.of(windows, self._row_of)))
+        probabilities = self.model.calibration.probabilities(found)
         return [float(value) for value in probabilities]
 
     def _vector(self, event_id: str) -> Tensor:

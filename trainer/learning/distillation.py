@@ -3,7 +3,7 @@
 1. Audit: ask about a sample, and compare the source-only model with the answers.
 2. Rounds: ask about the most valuable groups, check the answers against the model, fine-tune on all answers so far.
    Fine-tuning is undone where the model then agrees less with held-out answers.
-3. Last fine-tuning, and calibration on held-out answers.
+3. Weigh the answers by each other, fit the path for counts, fine-tune on all answers, and calibrate by cross-fit.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,13 @@ import numpy.typing as npt
 import structlog
 
 from detector.model.calibration import Calibration, sigmoid
+from detector.model.count_path import CountPath, joined
 from trainer.data.signatures import Corpus, LabelGroup
 from trainer.labellers import Mixture
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.retrieval import FindsNeighbors, Match
 from trainer.learning.calibration import fit
+from trainer.learning.cross_fit import CountRegression, calibrated, out_of_fold_logits, weigh_answers
 from trainer.learning.evaluation import (
     Share,
     TrainingMetrics,
@@ -28,8 +30,9 @@ from trainer.learning.evaluation import (
     share,
     transfer_readiness,
 )
+from trainer.learning.group_labels import GroupLabels
 from trainer.learning.routing import Routing
-from trainer.learning.training import SmallModelLearner
+from trainer.learning.training import SmallModelLearner, State
 from trainer.progress import Progress
 
 Floats = npt.NDArray[np.float64]
@@ -39,9 +42,8 @@ _READY = 0.9
 """Lower bound of transfer readiness from which general signatures keep the source-only model's label."""
 _ROLL_BACK = 0.02
 _DISPUTED = 0.7
-_LEAST_WEIGHT = 0.7
-_HELD_OUT_DIVISOR = 10
 _MIN_CLASS = 6
+_NEIGHBOR_SAMPLE = 2_000
 
 
 @dataclass(frozen=True)
