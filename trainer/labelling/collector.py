@@ -7,6 +7,7 @@ window of a group is the answer of the group; nothing is asked again because cou
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from detector.model.runs import Runs
 from trainer.data.signatures import Corpus, LabelGroup
@@ -105,17 +106,18 @@ class AnswerCollector:
 
     def _question(self, group: LabelGroup, near: Sequence[Match], first: int = 0) -> Question:
         """The question that shows the group's member number `first`, then the others by frequency."""
-        members = [self._corpus.signatures[index] for index in group.members]
-        shown = [members[first], *members[:first], *members[first + 1 :]][:_EXAMPLES]
+        signatures, front = self._corpus.signatures, group.members[first]
+        others = (index for index in group.members[:_EXAMPLES] if index != front)
+        shown = [signatures[index] for index in (front, *others)][:_EXAMPLES]
         events = {event for member in shown for event, _ in member.runs}
-        ids = tuple(window for member in members for window in member.example_window_ids)[:_EXAMPLE_WINDOWS]
+        ids = chain.from_iterable(signatures[index].example_window_ids for index in group.members)
         return Question(
             group=group.id,
             windows=group.windows,
             runs=tuple(member.runs for member in shown),
             weights=tuple(member.windows for member in shown),
             texts={event: self._corpus.texts[event] for event in sorted(events)},
-            example_window_ids=ids,
+            example_window_ids=tuple(islice(ids, _EXAMPLE_WINDOWS)),
             neighbors=tuple(self._neighbor(match) for match in near if match.group in self.answers),
         )
 
