@@ -92,6 +92,18 @@ def test_a_longer_history_asks_about_its_new_window_alone(runs: Runs) -> None:
     assert second.counts["answers_remembered"] == first.counts["groups"]
 
 
+def test_a_renamed_system_asks_nothing_again(runs: Runs) -> None:
+    """What a file or a topic is called is no part of a question, so the answers are the same under another name."""
+    settings = runs.settings()
+    runs.train(settings)
+    spec = settings.target.spec.model_copy(update={"name": "renamed"})
+    target = settings.target.model_copy(update={"spec": spec})
+    report, asked = runs.train(settings.model_copy(update={"target": target}))
+    assert report.system == "renamed"
+    assert asked == []
+    assert "shop" not in json.dumps(runs.stub.requests)
+
+
 def test_an_unreadable_answer_is_asked_for_again_and_an_abstention_is_not(runs: Runs) -> None:
     """Garbage is no answer, so the next run asks once more; a model that says `abstain` has answered."""
     settings = runs.settings()
@@ -132,7 +144,7 @@ def test_a_second_run_has_the_rest_of_the_tokens(runs: Runs) -> None:
     with capture_logs() as logs:
         report, asked = runs.train(runs.settings(max_tokens_total=2_600))
     assert asked == []
-    assert report.counts["answers_remembered"] == 20
+    assert (report.counts["answers_remembered"], report.counts["answers_asked"]) == (20, 0)
     assert [entry["tokens"] for entry in logs if entry["event"] == "labeller.nothing_left"] == [2_600]
     _, asked = runs.train(runs.settings(max_tokens_total=2_800))
     assert len(asked) == 2

@@ -78,7 +78,7 @@ class AnswerCollector:
             self._ledger.append(
                 Entry(answer, round_number, tuple(match.group for match in near[answer.group])) for answer in batch
             )
-            self.asked += len(batch)
+            self.asked += sum(bool(answer.prompt_hash or answer.tokens) for answer in batch)  # those that were sent
             found.update((key_of[answer.group], answer) for answer in batch)
             progress.advance(len(batch))
         # The ledger holds prompts, not groups: a group's id changes with the view that the budget allows.
