@@ -25,7 +25,7 @@ TOY = LabellerRow("tests.trainer.toy_labeller:make_length_labeller", budget=150,
 def test_a_labeller_is_added_by_one_file_and_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings take its name and its budget, a training uses it, and ledger and artifact name it."""
     monkeypatch.setitem(LABELLERS, "length", TOY)
-    settings = tiny_settings(tmp_path, labeller="length")
+    settings = tiny_settings(tmp_path, labeller="length", rounds=1, final_steps=10)
     assert settings.budget == 150
     report = train(settings, make_workers=in_process)
     answers = [json.loads(line) for line in (tmp_path / "work" / "labels.jsonl").read_text().splitlines()]
