@@ -10,6 +10,7 @@ import torch
 
 from detector.artifact.export import pack
 from detector.artifact.manifest import Lineage
+from detector.model.count_path import CountPath
 from detector.model.detection_model import TemplateInfo
 from detector.model.network import SmallModel
 from detector.model.runs import Runs
@@ -52,6 +53,7 @@ def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes
         source_texts=tuple(sorted(set(source.texts.values()))),
         embedder=context.embedder,
         network=network.eval(),
+        count_path=_of_templates(model.distilled.count_path, model.distilled.events, infos),
         labeller=model.labeller,
         # Time of the data, so that a repeated run gives the same bytes.
         created_ms=target.last_time_ms,
@@ -96,6 +98,16 @@ def template_infos(
         )
         for event, text in texts.items()
     ]
+
+
+def _of_templates(path: CountPath, events: Sequence[str], infos: Sequence[TemplateInfo]) -> CountPath:
+    """The count path with a row for each packed template; of a template without lines in training it is 0."""
+    row_of = {event: row for row, event in enumerate(events)}
+    weights = np.zeros((len(infos), 2), np.float32)
+    for place, info in enumerate(infos):
+        if info.id in row_of:
+            weights[place] = path.weights[row_of[info.id]]
+    return CountPath(weights, path.bias)
 
 
 def golden_runs(target: Corpus, logits: npt.NDArray[np.float64], known: set[str]) -> list[Runs]:

@@ -67,9 +67,10 @@ def pack(
 ) -> dict[str, bytes]:
     """The files of an artifact, ready to be stored; the same arguments give the same bytes.
 
-    `network` is trained, of the embedder's width; `count_path` has a row for each template; `embedder` has the IDF that is frozen with the model. `golden_runs`
-    are windows of `templates` whose scores any loader must reproduce, a few dozen of all kinds. `created_ms` is an
-    argument so that equal trainings give equal bytes. The others are as in `Manifest` and `Vocabulary`.
+    `network` is trained, of the embedder's width; `count_path` has a row for each template; `embedder` has the IDF that
+    is frozen with the model. `golden_runs` are windows of `templates` whose scores any loader must reproduce, a few
+    dozen of all kinds. `created_ms` is an argument so that equal trainings give equal bytes. The others are as in
+    `Manifest` and `Vocabulary`.
 
     Raises:
         ArtifactError: the parts would not make an artifact that loads.

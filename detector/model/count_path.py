@@ -45,9 +45,10 @@ class EventCounts:
         return cls(len(windows), table[:, 0], table[:, 1], np.log1p(table[:, 2].astype(np.float64)))
 
     def sums(self, of_log_lines: Floats, of_presence: Floats) -> Floats:
-        """[n] sum over a window's events of weight × ln(1 + lines) and of weight; both weights are [events]."""
+        """[n] sum over a window's events of weight * ln(1 + lines) and of weight; both weights are [events]."""
         values = of_log_lines[self.event] * self.log_lines + of_presence[self.event]
-        return np.bincount(self.window, weights=values, minlength=self.windows)
+        found: Floats = np.bincount(self.window, weights=values, minlength=self.windows).astype(np.float64)
+        return found
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.retrieval import Match
 from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
+from trainer.learning.group_labels import GroupLabels
 from trainer.learning.routing import Routing
 from trainer.learning.training import State
 from trainer.progress import Progress
 from trainer.testing import corpus
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 # Two hundred distinct windows, half of them with the event `bad`; how often each occurs varies from 1 to 7.
 TARGET = corpus(
@@ -37,6 +39,7 @@ TARGET = corpus(
 TRUTH = np.array([float("bad" in signature.counts()) for signature in TARGET.signatures])
 WINDOW_ROOTS = np.sqrt([signature.windows for signature in TARGET.signatures])
 GROUPS = label_groups(TARGET, 20_000)
+ROUNDS = 3
 
 
 class RuleLabeller:
@@ -83,9 +86,9 @@ class TableWorkers:
         self.tunings: list[tuple[Floats, Floats]] = []
         self.known: list[str] = []
 
-    def logits(self) -> Floats:
-        """The table."""
-        return self.table.copy()
+    def logits(self, rows: Rows | None = None) -> Floats:
+        """The table, or rows of it."""
+        return self.table.copy() if rows is None else self.table[rows]
 
     def state(self) -> State:
         """The table, to return to."""
@@ -135,7 +138,7 @@ def run(workers: TableWorkers, path: Path, budget: int = 20_000, general: Floats
     routing = Routing(scores, scores > 0.5 if general is None else general > 0.0, 0.5, "min", False, None)
     with LabelLedger(path) as ledger:
         collector = AnswerCollector(TARGET, GROUPS, workers, workers, ledger, workers.labeller)
-        settings = DistillationSettings(budget, 3, round_steps=1, final_steps=1)
+        settings = DistillationSettings(budget, ROUNDS, round_steps=1, final_steps=1)
         distillation = Distillation(TARGET, GROUPS, routing, workers, workers, collector, settings, Progress())
         return Run(distillation.run(), collector)
 
@@ -146,8 +149,13 @@ def rows(groups: Sequence[LabelGroup]) -> list[int]:
 
 
 def held_out(group: LabelGroup) -> bool:
-    """The rule by which groups are held out."""
+    """The rule by which groups are held out of the rounds."""
     return int(group.id, 16) % 10 == 0
+
+
+def found_anomalous(finished: Run) -> Floats:
+    """1 for each signature that the final model calls anomalous."""
+    return (finished.result.calibration.probabilities(finished.result.logits) >= 0.5).astype(np.float64)
 
 
 @pytest.fixture
@@ -157,18 +165,18 @@ def ledger(tmp_path: Path) -> Path:
 
 
 def test_every_group_is_asked_once_where_the_budget_suffices(ledger: Path) -> None:
-    """All groups are asked, none twice, and the model learns from their labels what the held-out ones confirm."""
+    """All groups are asked, none twice, and the model learns all of their labels at the end."""
     workers = TableWorkers(RuleLabeller())
     finished = run(workers, ledger)
     assert sorted(workers.labeller.asked) == sorted(group.id for group in GROUPS)
     assert finished.collector.asked == len(GROUPS)
-    assert len(workers.tunings) == 4
+    assert len(workers.tunings) == ROUNDS + GroupLabels.folds + 1
     labels, weights = workers.tunings[-1]
-    learned = weights > 0.0
-    assert learned.sum() == len(GROUPS) - sum(map(held_out, GROUPS))
-    assert np.array_equal(labels[learned], TRUTH[learned])
+    assert (weights > 0.0).all()
+    assert np.array_equal(labels, TRUTH)
+    assert np.array_equal(found_anomalous(finished), TRUTH)
     metrics = finished.result.metrics
-    assert (metrics.guard.value, metrics.guard.count) == (1.0, sum(map(held_out, GROUPS)))
+    assert (metrics.guard.value, metrics.guard.count) == (1.0, len(GROUPS))
     assert (metrics.answers, metrics.anomalous_answers) == (200, 100)
     assert metrics.alert_rate == pytest.approx(0.5)
 
@@ -253,35 +261,76 @@ def test_too_few_answers_prove_no_readiness(ledger: Path) -> None:
     assert metrics.labels_from_source_model is None
 
 
-def test_held_out_answers_are_never_learned(ledger: Path) -> None:
-    """Held-out groups have no weight in any fine-tuning."""
+def test_held_out_answers_are_learned_in_no_round(ledger: Path) -> None:
+    """Held-out groups have no weight in any round."""
     workers = TableWorkers(RuleLabeller())
     run(workers, ledger)
     held = rows([group for group in GROUPS if held_out(group)])
     assert len(held) > 10
-    for _, weights in workers.tunings:
+    for _, weights in workers.tunings[:ROUNDS]:
         assert not weights[held].any()
 
 
+def test_the_cross_fit_leaves_each_answer_out_once(ledger: Path) -> None:
+    """Each signature has no weight in exactly one of the trainings of the cross-fit."""
+    workers = TableWorkers(RuleLabeller())
+    run(workers, ledger)
+    left_out = [weights == 0.0 for _, weights in workers.tunings[ROUNDS : ROUNDS + GroupLabels.folds]]
+    assert np.array_equal(np.sum(left_out, axis=0), np.ones(len(TRUTH)))
+
+
+def test_a_model_that_only_remembers_is_not_believed(ledger: Path) -> None:
+    """A network that is right about what it learned and never about anything else gets no steep calibration.
+
+    Answers are drawn at random, so that counts explain nothing either. Calibrated on what the model has learned, the
+    logit -3 or 3 of each window would be a sure sign.
+    """
+
+    class Remembering(TableWorkers):
+        def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
+            super().fine_tune(labels, weights, steps, mixture)
+            chance = np.where(np.random.default_rng(len(self.tunings)).random(len(labels)) < 0.5, -3.0, 3.0)
+            self.table = np.where(weights > 0.0, 6.0 * labels - 3.0, chance)
+            return 0.1
+
+    drawn = np.random.default_rng(0).permutation(len(GROUPS))[: len(GROUPS) // 2]
+    wrong = frozenset(GROUPS[number].id for number in drawn)
+    finished = run(Remembering(RuleLabeller(wrong=wrong)), ledger)
+    assert finished.result.calibration.temperature > 3.0
+    assert finished.result.metrics.guard.value < 0.7
+
+
 def test_a_disputed_answer_weighs_less(ledger: Path) -> None:
-    """An answer that contradicts the confident model is learned at 0.7 of its weight, the others at their own."""
+    """In the rounds an answer that contradicts the confident model has 0.7 of its weight, the others their own."""
     wrong = next(group for group in reversed(GROUPS) if not held_out(group))
     workers = TableWorkers(RuleLabeller(wrong=frozenset({wrong.id})), 6 * TRUTH - 3)
     finished = run(workers, ledger)
     assert finished.result.metrics.disputed == 1
-    _, weights = workers.tunings[-1]
+    _, weights = workers.tunings[ROUNDS - 1]
     expected = 0.8 * WINDOW_ROOTS
     learned = [row for row in np.flatnonzero(weights > 0.0) if row not in wrong.members]
     assert np.allclose(weights[learned], expected[learned])
     assert np.allclose(weights[list(wrong.members)], 0.7 * expected[list(wrong.members)])
 
 
+def test_an_answer_that_all_others_contradict_counts_little(ledger: Path) -> None:
+    """At the end the one wrong answer weighs less than its confidence says, the others more; it is not believed."""
+    wrong = next(group for group in reversed(GROUPS) if not held_out(group))
+    workers = TableWorkers(RuleLabeller(wrong=frozenset({wrong.id})))
+    finished = run(workers, ledger)
+    _, weights = workers.tunings[-1]
+    relative = weights / WINDOW_ROOTS
+    assert relative[list(wrong.members)].max() < 0.7
+    assert np.delete(relative, list(wrong.members)).min() > 0.85
+    assert np.array_equal(found_anomalous(finished), TRUTH)
+
+
 def test_a_round_that_hurts_is_rolled_back(ledger: Path) -> None:
     """Fine-tuning after which held-out answers are contradicted is undone, each time; others are kept."""
-    workers = TableWorkers(RuleLabeller(), spoils=(1, 3))
+    workers = TableWorkers(RuleLabeller(), spoils=(1, 2))
     finished = run(workers, ledger)
     assert finished.result.metrics.rolled_back == 2
-    assert np.array_equal(finished.result.logits, 6 * TRUTH - 3)
+    assert np.array_equal(found_anomalous(finished), TRUTH)
     assert finished.result.metrics.guard.value == 1.0
 
 
@@ -290,7 +339,7 @@ def test_a_round_that_helps_is_kept(ledger: Path) -> None:
     workers = TableWorkers(RuleLabeller(), logits=3 - 6 * TRUTH, spoils=(0,))
     finished = run(workers, ledger)
     assert finished.result.metrics.rolled_back == 0
-    assert np.array_equal(finished.result.logits, 6 * TRUTH - 3)
+    assert np.array_equal(found_anomalous(finished), TRUTH)
 
 
 def test_abstentions_are_no_class(ledger: Path) -> None:

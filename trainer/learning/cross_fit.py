@@ -55,8 +55,9 @@ def weigh_answers(labels: GroupLabels, regression: CountRegression) -> None:
     Labels that the small model gave keep their weight, and so do all where a class would be left without any.
     """
     rows = np.flatnonzero(labels.answered)
-    others = regression.out_of_fold(labels)[labels.first[rows]]
     before = labels.weight.copy()
+    labels.weight[rows] = weight_of(labels.confidence[rows])  # without what the rounds thought of them
+    others = regression.out_of_fold(labels)[labels.first[rows]]
     labels.weight[rows] = weight_of(chance_right(labels.label[rows], labels.confidence[rows], others))
     if not labels.has_both_classes():
         labels.weight = before

@@ -27,7 +27,7 @@ def namespaced(system: str, runs: Runs) -> Runs:
 
 
 class EventTable:
-    """Vectors of the events of several systems and of synthetic lines, float32 [events, D]."""
+    """Vectors of the events of several systems and of synthetic lines, as doubles [events, D]."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
@@ -45,8 +45,8 @@ class EventTable:
     def tensor(self) -> Tensor:
         """The whole table."""
         if not self._vectors:
-            return torch.zeros(0, self.embedder.dim)
-        return torch.from_numpy(np.stack(self._vectors).astype(np.float32))
+            return torch.zeros(0, self.embedder.dim, dtype=torch.float64)
+        return torch.from_numpy(np.stack(self._vectors).astype(np.float64))
 
     def batch(self, windows: Sequence[Runs]) -> Batch:
         """Windows with namespaced event ids as a batch."""

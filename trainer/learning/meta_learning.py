@@ -29,12 +29,10 @@ class MetaSettings:
 
     Attributes:
         batch: windows of each domain in support and in query; the paper's 256 would cost an hour on a laptop.
-        longest: runs of a window that are used (its last ones).
     """
 
     steps: int = 300
     batch: int = 16
-    longest: int = 48
     rate: float = 1e-3
     inner_rate: float = 1e-3
     beta: float = 1.0
@@ -87,7 +85,7 @@ class MetaLearner:
         self.settings = settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.domain = DomainHead(model.extractor.width)
+            self.domain = DomainHead(model.extractor.width).to(table.dtype)
         self.extractor_parameters: dict[str, Tensor] = dict(model.extractor.named_parameters())
         self.head_parameters = list(model.head.parameters())
         self.domain_parameters = list(self.domain.parameters())
@@ -198,8 +196,7 @@ def _task(
     chosen = np.concatenate([rng.choice(pool, settings.batch // len(pools)) for pool in pools])
     drawn = rng.choice(of_target, settings.batch)
     windows = [source.windows[int(row)] for row in chosen] + [target[int(row)] for row in drawn]
-    batch = events.batch([window[-settings.longest :] for window in windows])
-    return Task(batch, torch.tensor(source.labels[chosen], dtype=torch.float32))
+    return Task(events.batch(windows), torch.tensor(source.labels[chosen], dtype=torch.float64))
 
 
 def _apply(

@@ -19,16 +19,17 @@ from trainer.labelling.rules.evidence import EvidenceModel
 from trainer.labelling.source_prior import event_prior, source_prior
 from trainer.learning.encoding import EventTable, WindowSet, logits, namespaced, source_windows
 from trainer.learning.meta_learning import MetaLearner, MetaReport, MetaSettings, meta_learn
+from trainer.learning.pace import Pace
 from trainer.learning.synthetic_lines import SYSTEM, make_synthetic_lines
 from trainer.learning.synthetic_windows import augment
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
 State = Mapping[str, Floats32]
 """Weights of a small model by name."""
 
 _BATCH = 96
-_LONGEST = 64
 _RATE = 4e-3
 _POSITIVE_SHARE = 0.4
 _SYNTHETIC_WINDOWS = 6_000
@@ -38,8 +39,8 @@ _SMOOTHING = 0.02
 class SmallModelLearner(Protocol):
     """The small model in training."""
 
-    def logits(self) -> Floats:
-        """Uncalibrated logit of every target signature."""
+    def logits(self, rows: Rows | None = None) -> Floats:
+        """Uncalibrated logits of target signatures, all of them or those at `rows`."""
 
     def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
         """Train on labels [n] with weights [n]; the last mean loss."""
@@ -81,7 +82,9 @@ class Learner:
         self.table = self.events.tensor()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = SmallModel(shape)
+            # In doubles: of floats, the last digits depend on the processor, and training multiplies them to other
+            # weights. In doubles the weights are the same once they are rounded to floats, at the same cost.
+            self.model = SmallModel(shape).double()
 
     def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
         """SM(0): adversarial meta-learning on the source and the target's general signatures (indices)."""
@@ -91,14 +94,16 @@ class Learner:
         learner = MetaLearner(self.model, self.table, settings, self._seed)
         return meta_learn(learner, self.events, self._source, target, self._seed + 1)
 
-    def logits(self) -> Floats:
-        """Uncalibrated logit of every target signature."""
-        return np.asarray(logits(self.model, self.table, self.events, self._target), np.float64)
+    def logits(self, rows: Rows | None = None) -> Floats:
+        """Uncalibrated logits of target signatures, all of them or those at `rows`."""
+        chosen = self._target if rows is None else tuple(self._target[int(row)] for row in rows)
+        return np.asarray(logits(self.model, self.table, self.events, chosen), np.float64)
 
     def fine_tune(self, labels: Floats, weights: Floats, steps: int, mixture: Mixture) -> float:
-        """Train `steps` batches of labelled, synthetic and source windows; the mean loss of the last 20 batches.
+        """Train on batches of labelled, synthetic and source windows; the mean loss of the last 20 batches.
 
-        `labels` are [n] 0 to 1; `weights` are [n], 0 for signatures without a label.
+        At most `steps` batches: training ends when the loss does. `labels` are [n] 0 to 1; `weights` are [n], 0 for
+        signatures without a label.
         """
         self._calls += 1
         rows = np.flatnonzero(weights > 0.0)
@@ -110,21 +115,21 @@ class Learner:
         if not pools:
             return 0.0
         optimizer = torch.optim.Adam(self.model.parameters(), lr=_RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=max(2, steps), pct_start=0.15)
+        pace = Pace(steps)
         losses: list[float] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + self._calls)
             self.model.train()
-            for _ in range(steps):
+            while (share := pace.next(losses)) is not None:
+                optimizer.param_groups[0]["lr"] = _RATE * share
                 windows, targets = _draw(pools, rng)
                 losses.append(self._learn(windows, targets, optimizer))
-                schedule.step()
         self.model.eval()
         return float(np.mean(losses[-20:])) if losses else 0.0
 
     def state(self) -> dict[str, Floats32]:
         """A copy of the model's weights."""
-        return {name: tensor.detach().numpy().copy() for name, tensor in self.model.state_dict().items()}
+        return {name: tensor.detach().numpy().astype(np.float32) for name, tensor in self.model.state_dict().items()}
 
     def restore(self, state: State) -> None:
         """Return to weights of `state`."""
@@ -140,10 +145,10 @@ class Learner:
         self.restore(state)
 
     def _learn(self, windows: list[Runs], targets: Floats, optimizer: torch.optim.Optimizer) -> float:
-        rows, runs, lengths = self.events.batch([window[-_LONGEST:] for window in windows])
+        rows, runs, lengths = self.events.batch(windows)
         projected = self.model.extractor.project(self.table)
         predicted = self.model.classify(self.model.extractor.encode(projected[rows], runs, lengths))
-        smooth: Tensor = torch.tensor(targets * (1.0 - 2.0 * _SMOOTHING) + _SMOOTHING, dtype=torch.float32)
+        smooth: Tensor = torch.tensor(targets * (1.0 - 2.0 * _SMOOTHING) + _SMOOTHING, dtype=projected.dtype)
         loss = binary_cross_entropy_with_logits(predicted, smooth)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
