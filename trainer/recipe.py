@@ -37,6 +37,7 @@ from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
+from trainer.workers.fallback import start_workers
 from trainer.workers.local import Workers
 
 MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
@@ -46,7 +47,7 @@ ReadSystems = Callable[[TrainerSettings, Progress], Systems]
 def train(
     settings: TrainerSettings,
     receive: Callable[[ProgressRecord], None] | None = None,
-    make_workers: MakeWorkers | None = None,  # Ray actors by default
+    make_workers: MakeWorkers | None = None,  # those that the settings ask for, by default
     read: ReadSystems | None = None,
 ) -> TrainingReport:
     """Train a model for the target and publish it; `receive` gets each progress record.
@@ -65,7 +66,7 @@ def train(
     context = make_context(settings, (read or read_systems)(settings, progress))
     progress.stage("workers")
     with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:  # also keeps a second run out of work_dir
-        workers = (make_workers or _ray_workers)(context, settings)
+        workers = (make_workers or start_workers)(context, settings)
         try:
             model, counts = _learn(settings, context, workers, ledger, progress)
             progress.stage("pack")
@@ -85,7 +86,7 @@ def train(
         seconds=round(monotonic() - began, 1),
         retrieval=index_name,
         out=settings.out,
-        warnings=_warnings(model.metrics, counts["groups"]),
+        warnings=(*workers.warnings, *_warnings(model.metrics, counts["groups"])),
     )
     log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
     return report
@@ -216,9 +217,3 @@ def _warnings(metrics: TrainingMetrics, groups: int) -> tuple[str, ...]:
         "alone and may never alert: train on a longer or more varied history, or with another labeller"
     )
     return (warning,)
-
-
-def _ray_workers(context: TrainingContext, settings: TrainerSettings) -> Workers:
-    from trainer.workers.ray_actors import ray_workers
-
-    return ray_workers(context, settings.ray_address)

@@ -66,6 +66,7 @@ def train(
     answers: Annotated[Path | None, typer.Option(help="Recorded answers (JSON lines), for recorded.")] = None,
     budget: Annotated[int | None, typer.Option(help="Answers to ask the labeller for.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. (default: 0)")] = None,
+    workers: Annotated[str | None, typer.Option(help="ray, or local for all in this process. (default: ray)")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder that the artifact is written to.")] = None,
     publish: Annotated[
         bool | None, typer.Option("--publish/--no-publish", help="Publish the model. (default: publish)")
@@ -135,6 +136,7 @@ def train(
         "recorded": {"answers": answers},
         "budget": budget,
         "seed": seed,
+        "workers": workers,
         "out": out,
         "publish": publish,
         "promote": promote,

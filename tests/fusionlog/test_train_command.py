@@ -95,7 +95,7 @@ def test_flags_become_settings(recipe: FakeRecipe, tmp_path: Path) -> None:
         ),
         *("--from", "2026-11-01T00:00:00Z", "--to", "offset:900"),
         *("--budget", "50", "--seed", "7", "--out", str(tmp_path), "--no-publish", "--no-promote", "--store", "/s"),
-        *("--bootstrap-servers", "k:1", "--topic-prefix", "p"),
+        *("--bootstrap-servers", "k:1", "--topic-prefix", "p", "--workers", "local"),
     ]
     assert run(["train", *arguments]) == 0
     settings = recipe.settings
@@ -107,7 +107,7 @@ def test_flags_become_settings(recipe: FakeRecipe, tmp_path: Path) -> None:
     assert (target.begin, target.end) == ("2026-11-01T00:00:00Z", "offset:900")
     assert (settings.labeller, str(settings.recorded.answers), settings.budget) == ("recorded", "a.jsonl", 50)
     assert (settings.seed, settings.publish, settings.promote, settings.store) == (7, False, False, "/s")
-    assert (settings.kafka.bootstrap_servers, settings.topic_prefix) == ("k:1", "p")
+    assert (settings.kafka.bootstrap_servers, settings.topic_prefix, settings.workers) == ("k:1", "p", "local")
 
 
 def test_a_line_pattern_alone_means_the_layout_that_takes_it(recipe: FakeRecipe) -> None:
@@ -179,6 +179,7 @@ def test_a_share_of_nothing_is_no_share(
             "budget must be greater than or equal to 10, got 1 (set on the command line)",
         ),
         (["--target", "a", "--target-layout", "bgl"], "target.spec.layout must be one of"),
+        (["--target", "a", "--workers", "dask"], "workers must be one of 'ray' or 'local', got 'dask'"),
         (["--target", "a", "--key-pattern", "("], "target.spec.key_pattern must be a regular expression, got '('"),
         (["--target", "a", "--config", "/absent.yaml"], "--config must be a readable file"),
     ],
