@@ -1,8 +1,7 @@
 """Errors of the trainer.
 
 TrainerError
-├── SourceError         a source or target cannot be read, or holds nothing to learn from
-├── HistoryError        the target's history cannot carry a model
+├── SourceError         a source or target cannot be read, or does not hold enough to learn from
 ├── LabellerError       a labeller is set up wrongly or cannot be reached at all
 └── WorkersError        Ray cannot be used
 """
@@ -13,11 +12,7 @@ class TrainerError(Exception):
 
 
 class SourceError(TrainerError):
-    """A source or target cannot be read, or holds nothing to learn from."""
-
-
-class HistoryError(TrainerError):
-    """The target's history cannot carry a model; the message says what to change."""
+    """A source or target cannot be read, or does not hold enough to learn from."""
 
 
 class LabellerError(TrainerError):

@@ -118,6 +118,8 @@ class OpenAISettings(_Frozen):
     timeout_seconds: float = Field(default=30.0, gt=0, description="bound of one answer")
     concurrency: int = Field(default=8, ge=1, le=256, description="questions asked at once")
     max_tokens_total: int = Field(default=2_000_000, ge=1, description="labelling stops here, training goes on")
+    price_per_million_input_tokens: float = Field(default=0.0, ge=0, description="in any currency")
+    price_per_million_output_tokens: float = Field(default=0.0, ge=0, description="in the same currency")
     deadline_seconds: float = Field(default=3_600.0, gt=0, description="labelling stops then, training goes on")
 
     @model_validator(mode="after")
@@ -174,6 +176,9 @@ class TrainerSettings(_Frozen):
     out: Path | None = Field(default=None, description="folder that the artifact is written to as well")
     publish: bool = Field(default=True, description="put the model on the models topic")
     promote: bool = Field(default=True, description="make it the champion, which agents serve")
+    force: bool = Field(
+        default=False, description="train, publish and promote although the history cannot carry a model"
+    )
     workers: Literal["ray", "local"] = Field(
         default="ray", description="Ray actors, or all in this process; a Ray that fails twice gives way to local ones"
     )
