@@ -149,7 +149,7 @@ def train(
         "seed": seed,
         "workers": workers,
         "out": out,
-        "publish": publish,
+        "publish": None if dry_run else publish,  # a dry run needs no --out
         "promote": promote,
         "force": force,
         "store": store,

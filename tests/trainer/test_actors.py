@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import ray
 from detector.model.shape import NetworkShape
 from detector.system import SystemSpec
 from trainer.context import TrainingContext
-from trainer.errors import LabellerError, TrainerError
+from trainer.errors import LabellerError, TrainerError, WorkersError
 from trainer.labellers import Mixture
 from trainer.labelling.base import Answer, Question, SameLabeller
 from trainer.learning.encoding import make_embedder
@@ -170,6 +171,39 @@ def test_few_cpus_are_fewer_labellers(cluster: Callable[[int], None], context: T
         assert sum(map(len, batches)) == 20
     finally:
         workers.close()
+
+
+@pytest.fixture
+def broken_init(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`ray.init` fails; the calls that were made of Ray."""
+    calls: list[str] = []
+
+    def init(**_: Any) -> None:
+        calls.append("init")
+        raise RuntimeError("no raylet in time")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: calls.append("shutdown"))
+    return calls
+
+
+def test_an_address_at_which_nothing_listens_is_refused_at_once(
+    broken_init: list[str], context: TrainingContext
+) -> None:
+    """Ray would try for a quarter of an hour; the reason is that of the connection."""
+    with socket.socket() as held:  # bound and not listening: nothing else gets the port
+        held.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        with pytest.raises(WorkersError, match=f"Ray cluster that answers: '{address}', got .*refused"):
+            ray_workers(context, address)
+    assert broken_init == []
+
+
+def test_what_has_started_of_a_ray_that_fails_is_ended(broken_init: list[str], context: TrainingContext) -> None:
+    """The next attempt begins anew, and the error has the kind and the text of Ray's."""
+    with pytest.raises(WorkersError, match="Ray must start, got RuntimeError: no raylet in time"):
+        ray_workers(context)
+    assert broken_init == ["init", "shutdown"]
 
 
 class FakeMethod:

@@ -11,6 +11,7 @@ are started where there are few, and every actor must be running within a bounde
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from trainer.workers.local import LabellerPool, Similarity, Workers, make_learne
 ATTEMPTS = 3
 PLACE_SECONDS = 120.0
 """Within which an actor's process must run; on two busy cores four of them took 5 s."""
+_CONNECT_SECONDS = 5.0
 _CLOSE_SECONDS = 3.0
 _SINGLE_ROLES = 2
 """Actors beside the labellers: similarity and learner."""
@@ -234,6 +236,8 @@ def _start_ray(address: str | None, cpus: int) -> bool:
     """Connect to or start Ray; whether it was started here."""
     if ray.is_initialized():
         return False
+    if address is not None:
+        _check_reachable(address)
     root = str(Path(__file__).resolve().parents[2])
     others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != root]
     path = os.pathsep.join([root, *others])
@@ -265,3 +269,18 @@ def _start_ray(address: str | None, cpus: int) -> bool:
             else:
                 os.environ[name] = value
     return True
+
+
+def _check_reachable(address: str) -> None:
+    """Make sure that something listens at `host:port`: where nothing does, Ray itself tries for a quarter of an hour.
+
+    Raises:
+        WorkersError: nothing does; the message has the reason.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise WorkersError(f"ray_address must name a Ray cluster that answers: {address!r}, got {error}") from error
