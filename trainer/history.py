@@ -1,7 +1,7 @@
 """Whether a target's history can carry a model: by its lines and windows before training, by its answers after it.
 
-The limits on shares are far from both sides, so that they judge no system that can be learned. Measured on histories of HDFS, BGL
-and OpenStack (2,000 to 25,000 lines), the demo's systems, and on random bytes, random words and base64.
+The limits on shares are far from both sides, so that they judge no system that can be learned. Measured on histories of
+HDFS, BGL and OpenStack (2,000 to 25,000 lines), the demo's systems, and on random bytes, random words and base64.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ LEAST_KEYED = 0.01
 MOST_EVENTS = 0.5
 """Distinct events per line, masked and parsed: up to .05 in the first thousand lines of a log, .99 in random text."""
 LEAST_DISTINCT = 16
-"""Distinct windows: the audit alone asks about so many, and with fewer the rounds have nothing to ask for. From 20 up in
-logs; two short parts of OpenStack's have 3 and 6."""
+"""Distinct windows: the audit alone asks about so many, and with fewer the rounds have nothing to ask for. From 20 up
+in logs; two short parts of OpenStack's have 3 and 6."""
 MOST_ABSTENTIONS = 0.5
 """Share of the answers: up to .15 of the heuristic; above a half the labeller does not know the system."""
 LEAST_HELD_OUT = 4
