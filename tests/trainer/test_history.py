@@ -102,10 +102,14 @@ def test_only_the_first_lines_of_a_large_file_are_read() -> None:
         (varied(30) + b"\xff\xfe\n" * 400, {"key_pattern": r"order=(\w+)"}),
         (varied(30) + b"no key here\n" * 4_000, {"key_pattern": r"order=(\w+)"}),
         (random_words(100) + varied(40), {"window": COUNT}),
+        (
+            b"no key here\n" * 900 + random_words(90).replace(b"\n", b" order=first\n") + varied(40),
+            {"key_pattern": r"order=(\w+)"},
+        ),
     ],
 )
 def test_a_history_with_flaws_is_taken(content: bytes, spec: dict[str, Any]) -> None:
-    """The least number of windows, many unreadable or keyless lines, a start without any repetition."""
+    """The least number of windows, many unreadable or keyless lines, a start in which few lines have a key or repeat."""
     stream = target(content, **spec)
     check_history(stream)
     lines = list(stream.lines())
