@@ -7,6 +7,9 @@ SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(TORCH)
+# Two processes share the unit tests by file, so that a file's broker starts once; a second thread in each would only
+# wait for the first: on two cores one test of the network takes 0.2 s instead of 12.
+IN_TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 UV_VERSION := $(shell sed -n 's/^ *"uv==\(.*\)",/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -34,7 +37,7 @@ demo: setup ## train on generated logs and watch alerts come, no Docker, Java or
 	$(BIN)/fusionlog demo --seed $(SEED)
 
 unit: setup ## the tests without Kafka, Ray and the data in ../shared, in three minutes
-	$(BIN)/python -m pytest -m "not kafka and not ray and not slow and not shared" --ignore tests/integration
+	$(IN_TWO) -m "not kafka and not ray and not slow and not shared" --ignore tests/integration
 
 test: setup ## all tests but the slow ones; those on a real Kafka run where Java and Maven are (CI=true: must)
 	$(BIN)/python -m pytest -m "not slow"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from confluent_kafka import Producer
 from hypothesis import settings
 
 from testkit.errors import KafkaUnavailable
@@ -30,6 +31,13 @@ def _logging_as_it_was() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def plain_producers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes without idempotence: librdkafka mostly waits half a second for the producer's number."""
+    plain = {"enable.idempotence": False}
+    monkeypatch.setattr("broker.producer.Producer", lambda settings: Producer(settings | plain))
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,6 @@ def plan(
     target = systems.target
     groups = label_groups(target, settings.budget)
     progress.stage("count answers", len(groups))
-    labeller = make_context(settings, systems).make_labeller(1)
     questions = _Questions()
     with tempfile.TemporaryDirectory(prefix="fusionlog-plan-") as folder:
         # A copy: opening a ledger takes its lock and drops a line that was cut short.
@@ -78,6 +77,7 @@ def plan(
         if path.is_file():
             shutil.copyfile(path, copy)
         with LabelLedger(copy) as ledger:
+            labeller = make_context(settings, systems, ledger.spent).make_labeller(1)
             collector = AnswerCollector(target, groups, _NoNeighbors(), questions, ledger, labeller)
             collector.ask(groups, 0, progress)
     to_ask = min(len(questions.open), settings.budget)

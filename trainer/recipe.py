@@ -25,7 +25,7 @@ from trainer.errors import LabellerError
 from trainer.export import TrainedModel, pack_model
 from trainer.history import check_corpus, check_history, problems_of_answers, problems_of_corpus
 from trainer.labellers import LABELLERS
-from trainer.labelling.base import LabellerInputs
+from trainer.labelling.base import NOTHING, LabellerInputs, Spending
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
@@ -65,9 +65,10 @@ def train(
     progress = Progress(receive) if receive is not None else Progress()
     log = structlog.get_logger(__name__).bind(system=settings.target.spec.name)
     log.info("run.settings", seed=settings.seed, settings=settings.model_dump(mode="json", by_alias=True))
-    context = make_context(settings, (read or read_systems)(settings, progress))
-    progress.stage("workers")
+    systems = (read or read_systems)(settings, progress)
     with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:  # also keeps a second run out of work_dir
+        context = make_context(settings, systems, ledger.spent)
+        progress.stage("workers")
         workers = (make_workers or start_workers)(context, settings)
         try:
             model, counts = _learn(settings, context, workers, ledger, progress)
@@ -128,8 +129,8 @@ def read_systems(settings: TrainerSettings, progress: Progress) -> Systems:
     return Systems(target_stream.spec, source, target, templates)
 
 
-def make_context(settings: TrainerSettings, systems: Systems) -> TrainingContext:
-    """Prepare what the workers need."""
+def make_context(settings: TrainerSettings, systems: Systems, spent: Spending = NOTHING) -> TrainingContext:
+    """Prepare what the workers need; `spent` is what earlier runs have spent on answers."""
     source, target = systems.source, systems.target
     texts = [*source.texts.values(), *target.texts.values()]
     vectors = load_word_vectors(settings.word_vectors, texts) if settings.word_vectors else None
@@ -143,7 +144,7 @@ def make_context(settings: TrainerSettings, systems: Systems) -> TrainingContext
         embedder=embedder,
         shape=NetworkShape(event_dim=embedder.dim, hidden=settings.hidden, attention="unbounded"),
         seed=settings.seed,
-        make_labeller=build(LabellerInputs(settings, target, source_prior(embedder, source, target.texts))),
+        make_labeller=build(LabellerInputs(settings, target, source_prior(embedder, source, target.texts), spent)),
         labellers=settings.labellers,
         milvus=str((settings.work_dir / "knowledge.db").resolve()),
     )

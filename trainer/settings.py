@@ -117,15 +117,30 @@ class OpenAISettings(_Frozen):
     api_key_file: Path | None = Field(default=None, description="file that holds the key")
     timeout_seconds: float = Field(default=30.0, gt=0, description="bound of one answer")
     concurrency: int = Field(default=8, ge=1, le=256, description="questions asked at once")
-    max_tokens_total: int = Field(default=2_000_000, ge=1, description="labelling stops here, training goes on")
+    max_tokens_total: int = Field(
+        default=2_000_000, ge=1, description="of all runs with this work_dir; labelling stops here, training goes on"
+    )
     price_per_million_input_tokens: float = Field(default=0.0, ge=0, description="in any currency")
     price_per_million_output_tokens: float = Field(default=0.0, ge=0, description="in the same currency")
+    max_cost_total: float | None = Field(
+        default=None, gt=0, description="of all runs with this work_dir, by the two prices; labelling stops here"
+    )
     deadline_seconds: float = Field(default=3_600.0, gt=0, description="labelling stops then, training goes on")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if self.api_key is not None and self.api_key_file is not None:
             raise ValueError("at most one of api_key and api_key_file must be given, got both")
+        return self
+
+    @model_validator(mode="after")
+    def _limit_has_prices(self) -> Self:
+        prices = self.price_per_million_input_tokens, self.price_per_million_output_tokens
+        if self.max_cost_total is not None and not any(prices):
+            raise ValueError(
+                "price_per_million_input_tokens or price_per_million_output_tokens must be given with max_cost_total, "
+                "got neither"
+            )
         return self
 
 

@@ -61,8 +61,8 @@ def _judged(task: Task, trained: Trained) -> Verdicts:
     return replace(score_with(trained.model, task), answers=trained.answers, facts=facts)
 
 
-def _source_only(beta: float, inner_rate: float) -> Callable[[Task], Verdicts]:
-    return lambda task: source_model(task, beta, inner_rate)
+def _source_only(beta: float, inner_rate: float, *, routed: bool = True) -> Callable[[Task], Verdicts]:
+    return lambda task: source_model(task, beta, inner_rate, routed=routed)
 
 
 METHODS: Mapping[str, Method] = {
@@ -85,6 +85,8 @@ METHODS: Mapping[str, Method] = {
     "source_only": Method(_source_only(0.0, 0.0), trains=True),
     "adversarial": Method(_source_only(1.0, 0.0), trains=True),
     "meta": Method(_source_only(MetaSettings.beta, MetaSettings.inner_rate), trains=True),
+    # Label-free transfer as FreeLog has it: the shipped steps, but the source is aligned with all of the target.
+    "freelog_like": Method(_source_only(MetaSettings.beta, MetaSettings.inner_rate, routed=False), trains=True),
     # The same training on answers that others choose, and the answers without a model.
     "random_order": Method(_random_order, asks=True, trains=True, curve=True),
     "length_order": Method(_length_order, asks=True, trains=True, curve=True),

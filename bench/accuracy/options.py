@@ -1,6 +1,7 @@
 """The options of `python -m bench accuracy` and `python -m bench train`."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,35 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def accuracy(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run `accuracy`; the result that is printed last.
+    """Run `accuracy`; the result that is printed last, with the command that gives it.
 
     Raises:
         MisuseError: an option is wrong.
     """
-    return run(options_of(arguments))
+    options = options_of(arguments)
+    return {"command": command_of(options), **run(options)}
+
+
+def command_of(options: Options) -> str:
+    """The command of a run with every option that its figures depend on; methods are named even where all were run."""
+    pairs = ",".join(f"{source}:{target}" for source, target in options.pairs)
+    given = {
+        "data": options.data,
+        "pair": pairs if options.target_dir is None else None,
+        "source-dir": options.source_dir,
+        "target-dir": options.target_dir,
+        "window-kind": options.window_kind,
+        "labeller": options.labeller,
+        "protocol": options.protocol,
+        "seeds": options.seeds,
+        "methods": ",".join(options.methods),
+        "budget": ",".join(str(budget) for budget in options.budgets) or None,
+        "anomaly-share": ",".join(f"{share:g}" for share in options.shares) or None,
+        "vectors": options.vectors,
+        "details": options.details,
+    }
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    return shlex.join(["python", "-m", "bench", "accuracy", *words, "--json"])
 
 
 def options_of(arguments: argparse.Namespace) -> Options:

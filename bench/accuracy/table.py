@@ -19,14 +19,17 @@ Seeds = Sequence[Sequence[Outcome]]
 
 
 def row(head: Mapping[str, Any], seeds: Seeds) -> dict[str, Any]:
-    """A row: figures of each seed's pooled folds, as means over the seeds; costs as means per seed."""
+    """A row: figures of each seed's pooled folds, as means over the seeds; `f1_sd` is None for one seed.
+
+    Answers and costs are sums over the folds, as means over the seeds.
+    """
     found = [figures(Scores.pooled([outcome.scores for outcome in folds])) for folds in seeds]
     result = dict(head)
     for name in found[0]:
         result[name] = round(mean(one[name] for one in found), _DIGITS)
         if name == "f1":
-            result["f1_sd"] = round(stdev(one[name] for one in found), _DIGITS) if len(found) > 1 else 0.0
-    result["llm_answers"] = round(mean(one.facts["llm_answers"] for folds in seeds for one in folds))
+            result["f1_sd"] = round(stdev(one[name] for one in found), _DIGITS) if len(found) > 1 else None
+    result["llm_answers"] = round(mean(sum(one.facts["llm_answers"] for one in folds) for folds in seeds))
     for name in ("seconds", "cpu_seconds"):
         result[name] = round(mean(sum(one.facts[name] for one in folds) for folds in seeds), 1)
     result["peak_rss_bytes"] = max(one.facts["peak_rss_bytes"] for folds in seeds for one in folds)

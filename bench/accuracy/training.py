@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy.answers import write_answers
-from bench.accuracy.data.windows import Floats
+from bench.accuracy.data.windows import Floats, Ints
 from bench.accuracy.task import Task, Verdicts
 from bench.errors import BenchError
 from detector.artifact.export import unpack
@@ -96,24 +96,22 @@ def score_with(model: DetectionModel, task: Task) -> Verdicts:
     return Verdicts(np.asarray(scores, np.float64), model.threshold)
 
 
-def source_model(task: Task, beta: float, inner_rate: float) -> Verdicts:
+def source_model(task: Task, beta: float, inner_rate: float, *, routed: bool = True) -> Verdicts:
     """Scores of the small model before it has seen an answer: meta-learning on source and pool alone, uncalibrated.
 
     Args:
         task: the task.
         beta: weight of the domain loss.
         inner_rate: of the inner step.
+        routed: whether only the pool's general signatures are aligned with the source, as in the shipped training;
+            else all of them are.
     """
     context = replace(context_of(task), milvus=None)
-    similarity = Similarity(context)
-    try:
-        _similarities, routing = similarity.route()
-    finally:
-        similarity.close()
+    aligned = _general(context) if routed else np.arange(len(context.target.signatures))
     learner = make_learner(context)
     steps = settings_of(task, Path(tempfile.gettempdir()), None).meta_steps
     settings = MetaSettings(steps=steps, beta=beta, inner_rate=inner_rate)
-    learner.meta_learn(np.flatnonzero(routing.general), settings)
+    learner.meta_learn(aligned, settings)
     system = context.target.system
     learner.events.add(system, task.windows.texts)
     windows = [namespaced(system, task.windows.runs[row]) for row in task.test]
@@ -124,6 +122,16 @@ def source_model(task: Task, beta: float, inner_rate: float) -> Verdicts:
 def context_of(task: Task) -> TrainingContext:
     """The inputs of a training on the pool with the shipped labeller."""
     return make_context(settings_of(task, Path(tempfile.gettempdir()), None), task.systems)
+
+
+def _general(context: TrainingContext) -> Ints:
+    """Numbers of the target's signatures that the router finds in the source, too."""
+    similarity = Similarity(context)
+    try:
+        _similarities, routing = similarity.route()
+    finally:
+        similarity.close()
+    return np.flatnonzero(routing.general)
 
 
 def _in_process(context: TrainingContext, _settings: TrainerSettings | None = None) -> Workers:

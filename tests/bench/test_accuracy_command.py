@@ -1,4 +1,6 @@
+import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +8,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.accuracy.cells import Inputs
+from bench.accuracy.options import add_options, command_of, options_of
 from tests.bench.tiny_system import tiny_folder
 
 KEYS = (
@@ -64,6 +67,41 @@ def test_finished_cells_are_not_run_again(
     assert main(arguments) == 0
 
     assert last_line(capsys)[0]["rows"] == first["rows"]
+
+
+def test_the_result_quotes_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command holds every option that figures depend on, and run anew it gives the same rows."""
+    tiny_folder(tmp_path / "shop")
+    tiny_folder(tmp_path / "old shop", seed=9)
+    given = ["--source-dir", str(tmp_path / "old shop"), "--window-kind", "tumbling", "--budget", "10,12"]
+    given += ["--anomaly-share", "0.02,0.1", "--vectors", "w.txt", "--details", str(tmp_path / "curves")]
+    given += ["--labeller", "recorded", "--protocol", "P5", "--seeds", "2", "--methods", "knn"]
+    assert main(accuracy(tmp_path, *given)) == 0
+    first, _ = last_line(capsys)
+
+    program, *quoted = shlex.split(first["command"])
+    assert (program, quoted[:3]) == ("python", ["-m", "bench", "accuracy"])
+    assert set(given) <= set(quoted)
+    assert main([*quoted[2:], "--cells", str(tmp_path / "other cells")]) == 0
+    second, _ = last_line(capsys)
+
+    assert second["command"] == first["command"]
+    costs = {"seconds", "cpu_seconds", "peak_rss_bytes"}
+    figures = [[{key: row[key] for key in set(row) - costs} for row in one["rows"]] for one in (first, second)]
+    assert figures[0] == figures[1]
+
+
+def test_a_command_of_pairs_names_them() -> None:
+    """Pairs of known systems stand as they were given; what was not given is left out."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--data", type=Path)
+    add_options(arguments)
+    options = options_of(arguments.parse_args(["--data", ".", "--pair", "bgl:hdfs,starter:bgl", "--methods", "pca"]))
+
+    assert command_of(options) == (
+        "python -m bench accuracy --data . --pair bgl:hdfs,starter:bgl --labeller default --protocol P3 --seeds 1 "
+        "--methods pca --json"
+    )
 
 
 @pytest.mark.parametrize(

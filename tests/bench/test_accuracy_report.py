@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from bench import report
-from bench.accuracy.report.results import command
+from bench.accuracy.report import tables
+from bench.accuracy.report.plots import write_plots
+from bench.accuracy.report.results import Stored, read_stored
 from bench.accuracy.report.section import section
+from bench.errors import BenchError
 from tests.bench.test_report import RESULT
 
 ROW: dict[str, Any] = {
@@ -47,7 +50,8 @@ DETAILS = HEAD | {
 def result(*rows: dict[str, Any]) -> dict[str, Any]:
     """A stored result."""
     machine = {"cores": 2, "cpu": "", "architecture": "x86_64"}
-    return {"commit": "0123456789abcdef", "machine": machine, "rows": list(rows), "paired": [PAIRED]}
+    head = {"command": "python -m bench accuracy --vectors w.txt --json", "commit": "0123456789abcdef"}
+    return {**head, "machine": machine, "rows": list(rows), "paired": [PAIRED]}
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def test_worst_rows_come_first(stored: Path, tmp_path: Path) -> None:
     assert "| labeller | +0.017 | +0.001 to +0.063 |" in text
     assert "| bgl → hdfs | recorded | P3 | 0.932 | 0.966 | 0.970 |" in text
     assert "| 140 | 0 | 150 | `disk / 'gone'` (0.10%) |" in text
-    assert "--pair bgl:hdfs,bgl:openstack --labeller recorded --protocol P3 --seeds 5 --methods default,pca" in text
+    assert "- `python -m bench accuracy --vectors w.txt --json`: commit 0123456789ab" in text
 
 
 def test_plots_are_drawn_and_linked(stored: Path, tmp_path: Path) -> None:
@@ -111,10 +115,57 @@ def test_without_results_there_is_no_section(tmp_path: Path) -> None:
     assert section(tmp_path / "nothing", tmp_path / "images") == ""
 
 
-def test_a_budget_curve_is_quoted_with_its_command() -> None:
-    """The shipped training under a budget is asked for as `default`; shares of anomalies are quoted, too."""
-    curve = result(ROW | {"method": "budgeted", "budget": 50}, ROW | {"method": "random_order", "budget": 50})
-    share = result(ROW | {"variant": "anomaly share 0.01"})
+def test_a_result_without_its_command_is_an_error(stored: Path) -> None:
+    """The document quotes what was run, and guesses nothing."""
+    (stored / "p3.json").write_text(json.dumps({"rows": [ROW]}))
 
-    assert "--methods default,random_order --budget 50 --json" in command(curve)
-    assert "--anomaly-share 0.01 --json" in command(share)
+    with pytest.raises(BenchError, match=r"p3\.json must name the command"):
+        read_stored(stored)
+
+
+def test_one_seed_has_no_deviation(stored: Path, tmp_path: Path) -> None:
+    """A deviation of 0 would say that seeds do not matter."""
+    (stored / "p3.json").write_text(json.dumps(result(ROW | {"seeds": 1, "f1_sd": None})))
+
+    text = section(stored, tmp_path / "images")
+
+    assert "| bgl → hdfs | recorded | P3 | 1 | 0.970 | 0.950 | 0.960 | 0.980 |" in text
+    assert "±" not in text.replace("F1 ± sd", "")
+
+
+def test_each_share_of_anomalies_and_each_budget_has_a_column() -> None:
+    """Rows that differ in nothing else stand beside each other, here and in the tables of the shipped setting."""
+    shares = [ROW | {"variant": f"anomaly share {share}", "f1": share} for share in (0.01, 0.1)]
+    budgets = [ROW | {"budget": number, "f1": number / 10_000} for number in (50, 1_200)]
+    others = [ROW | {"vectors": "glove.txt", "f1": 0.5}, ROW | {"seeds": 1, "f1": 0.3}]
+
+    text = tables.methods([*shares, *budgets, *others])
+
+    names = ["anomaly share 0.01", "anomaly share 0.1", "50 answers at most", "1,200 answers at most"]
+    head = [f"bgl → hdfs, {name}, seeds 5" for name in [*names, "vectors glove.txt"]]
+    assert " | ".join(["| method", *head, "bgl → hdfs, seeds 1 |"]) in text
+    figures = " | ".join(f"{value} (0.980)" for value in ("0.010", "0.100", "0.005", "0.120", "0.500", "0.300"))
+    assert f"| **default** | {figures} |" in text
+    assert tables.shipped(shares).count("| bgl → hdfs, anomaly share 0.") == 2
+    assert tables.projected(shares).count("| bgl → hdfs, anomaly share 0.") == 2
+
+
+def test_two_results_of_the_same_are_an_error() -> None:
+    """Neither is silently left out."""
+    with pytest.raises(BenchError, match="default of bgl → hdfs twice"):
+        tables.methods([ROW, ROW | {"f1": 0.1}])
+
+
+def test_budget_curves_of_two_shares_are_two_plots(tmp_path: Path) -> None:
+    """A curve through the points of both would go up and down between them."""
+    rows = [
+        ROW | {"method": "budgeted", "budget": budget, "variant": variant}
+        for variant in ("", "anomaly share 0.01")
+        for budget in (50, 200)
+    ]
+
+    write_plots(Stored([], [result(*rows)], [], []), tmp_path)
+
+    text = (tmp_path / "accuracy_budget.svg").read_text()
+    assert "bgl → hdfs, recorded, P3" in text
+    assert "bgl → hdfs, anomaly share 0.01, recorded, P3" in text

@@ -74,7 +74,7 @@ def test_without_anomalies_there_is_no_precision_to_speak_of() -> None:
 
 
 def test_folds_are_pooled_before_figures_and_seeds_averaged_after() -> None:
-    """One fold without an anomaly does not count as an F1 of 0; F1 of the seeds has a mean and a deviation."""
+    """A fold without an anomaly is no F1 of 0, answers of folds add up; F1 of the seeds has mean and deviation."""
     good = [outcome(scores([0.9], [0], [4])), outcome(scores([0.1], [4], [0]))]
     bad = [outcome(scores([0.1], [0], [4])), outcome(scores([0.1], [4], [0]))]
 
@@ -82,7 +82,12 @@ def test_folds_are_pooled_before_figures_and_seeds_averaged_after() -> None:
 
     assert found["f1"] == 0.5
     assert found["f1_sd"] == pytest.approx(0.7071, abs=1e-4)
-    assert (found["llm_answers"], found["seconds"], found["peak_rss_bytes"]) == (4, 3.0, 7)
+    assert (found["llm_answers"], found["seconds"], found["peak_rss_bytes"]) == (8, 3.0, 7)
+
+
+def test_one_seed_has_no_deviation() -> None:
+    """Spread needs two values; 0 would say that they are the same."""
+    assert row({"method": "pca"}, [[outcome(scores([0.9], [0], [4]))]])["f1_sd"] is None
 
 
 def test_the_difference_is_paired_by_signature() -> None:

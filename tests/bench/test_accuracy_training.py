@@ -3,14 +3,22 @@ import lzma
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bench.accuracy import whole
+from bench.accuracy.answers import write_answers
 from bench.accuracy.cells import Cell
 from bench.accuracy.data import datasets
+from bench.accuracy.data.windows import Floats
 from bench.accuracy.options import CELLS
 from bench.accuracy.run import Options, run
+from bench.accuracy.task import Task
 from tests.bench.tiny_system import SMALL, tiny_folder
+from trainer.learning.meta_learning import MetaReport, MetaSettings
+from trainer.learning.training import Learner
+from trainer.testing import TEXTS
 
 pytestmark = pytest.mark.ray  # trainings of more than seconds
 PAIRED_KEYS = "source target labeller protocol method against difference low high"
@@ -60,15 +68,53 @@ def test_parts_of_the_method_have_rows_of_their_own(tmp_path: Path) -> None:
     assert result["paired"] == []
 
 
-def test_a_budget_curve_has_a_row_per_budget_and_order(tmp_path: Path) -> None:
-    """Under a budget the shipped training is called `budgeted`; no order uses more answers than the budget."""
+def test_only_freelog_aligns_all_of_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`meta` aligns the general signatures with the source, `freelog_like` all of them, with the same settings."""
+    aligned: list[tuple[int, MetaSettings]] = []
+
+    class Spied(Learner):
+        def meta_learn(self, general: npt.NDArray[np.intp], settings: MetaSettings) -> MetaReport:
+            aligned.append((len(general), settings))
+            return super().meta_learn(general, settings)
+
+    monkeypatch.setattr("trainer.workers.local.Learner", Spied)
+    wanted = options(tmp_path, methods=["meta", "freelog_like"])
+    texts = tmp_path / "source" / "shop_templates.csv"
+    texts.write_text(texts.read_text().replace(TEXTS["check"].replace("<NUM>", "<*>"), "another thing altogether"))
+
+    result = run(wanted)
+
+    (general, shipped), (everything, other) = aligned
+    assert general < everything
+    assert shipped == other
+    assert [row["llm_answers"] for row in result["rows"]] == [0, 0]
+
+
+def test_a_budget_curve_has_a_row_per_budget_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a budget the shipped training is called `budgeted`; what a row counts is what its trainer was given."""
+    given: list[list[int]] = []  # of each training: the rows that the trainer got an answer about
+
+    def spied(path: Path, task: Task, probabilities: Floats, budget: int) -> int:
+        written = write_answers(path, task, probabilities, budget)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        given.append([int(line["window"].rpartition("-")[2]) for line in lines])
+        return written
+
+    monkeypatch.setattr("bench.accuracy.training.write_answers", spied)
     methods = ["default", "random_order", "length_order", "llm_nearest_neighbor"]
     result = run(options(tmp_path, methods=methods, budgets=[10, 12]))
 
     names = ["budgeted", *methods[1:]]
     assert [(row["method"], row["budget"]) for row in result["rows"]] == [(name, n) for n in (10, 12) for name in names]
-    assert all(0 < row["llm_answers"] <= row["budget"] for row in result["rows"])
     assert result["paired"] == []
+    clusters = datasets.folder(tmp_path / "shop", None, "shop").windows.clusters
+    trained = [row for row in result["rows"] if row["method"] != "llm_nearest_neighbor"]
+    for row, rows in zip(trained, given, strict=True):
+        signatures = {int(clusters[one]) for one in rows}
+        assert row["llm_answers"] == len(signatures) <= row["budget"]
+        if row["method"] != "budgeted":  # the trainer may ask for fewer, about sets of events
+            assert len(signatures) == row["budget"]
+    assert [row["llm_answers"] for row in result["rows"] if row["method"] == "llm_nearest_neighbor"] == [10, 12]
 
 
 def test_curves_and_errors_are_written(tmp_path: Path) -> None:

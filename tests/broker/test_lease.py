@@ -1,16 +1,20 @@
 """The lease on publishing, on the embedded broker."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
 from broker.admin import ensure_topics
 from broker.embedded import embedded_broker
 from broker.errors import BrokerError
+from broker.registry import lease as lease_module
 from broker.registry.lease import Lease
 from broker.registry.records import read_models
 from broker.settings import KafkaSettings
 from schemas.topics import Topics
+
+pytestmark = pytest.mark.usefixtures("plain_producers")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +53,11 @@ def test_other_systems_are_not_held_up(kafka: KafkaSettings) -> None:
         second.check()
 
 
-def test_a_holder_that_died_is_passed_over(kafka: KafkaSettings) -> None:
+def test_a_holder_that_died_is_passed_over(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim that nobody withdrew stops counting when it runs out, and its holder may write no more."""
+    clock = count(1_000_000, 400)
+    monkeypatch.setattr(lease_module, "_now_ms", lambda: next(clock))
+    monkeypatch.setattr(lease_module, "RETRY_SECONDS", 0.0)
     dead = lease(kafka, "crashed", lease_seconds=5.0)
     dead.__enter__()
     with lease(kafka, "crashed", wait_seconds=60.0) as second:

@@ -25,6 +25,7 @@ from schemas.chunks import sha256_of
 from schemas.model_record import ModelAlias, ModelPointer
 from schemas.topics import Topics
 
+pytestmark = pytest.mark.usefixtures("plain_producers")
 TOPICS = Topics()
 
 

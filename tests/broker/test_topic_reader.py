@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, Producer
 
+from broker import connection_check
 from broker.embedded import embedded_broker
 from broker.errors import BrokerError, OffsetGone, TopicError
 from broker.settings import KafkaSettings
@@ -118,8 +119,9 @@ def test_closing_ends_a_read_in_another_thread(kafka: KafkaSettings) -> None:
     assert "closed reader" in str(errors[0])
 
 
-def test_a_broker_that_is_absent_is_an_error() -> None:
+def test_a_broker_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the setting to look at."""
+    monkeypatch.setattr(connection_check, "LISTEN_SECONDS", 0.3)
     with (
         TopicReader(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "raw", answer_seconds=0.5) as reader,
         pytest.raises(BrokerError, match=r"kafka\.bootstrap_servers"),

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from broker import connection_check, topic_reader
 from fusionlog.__main__ import app, run
 
 VALID = "systems: [{topics: [raw], spec: {name: orders}}]\n"
@@ -145,9 +146,13 @@ def test_topics_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "staging.alerts.v1" in names
 
 
-def test_a_broker_that_is_not_there_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broker_that_is_not_there_is_one_line_and_exit_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`models ls` against a closed port fails soon, with what to check."""
+    monkeypatch.setattr(topic_reader, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(connection_check, "LISTEN_SECONDS", 0.3)
     assert run(["models", "ls", "--bootstrap-servers", "127.0.0.1:1"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "127.0.0.1:1" in error
+    assert "Kafka at 127.0.0.1:1 must answer" in error

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import Message, Producer
 
+from broker import connection_check
 from broker.admin import ensure_topics
 from broker.embedded import embedded_broker
 from broker.settings import KafkaSettings
@@ -131,7 +132,8 @@ def test_a_broker_that_is_not_there_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that is not there ends with 1 and one line."""
-    monkeypatch.setattr(tap_command, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(tap_command, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(connection_check, "LISTEN_SECONDS", 0.3)
     assert run(["tap", "alerts", "--bootstrap-servers", "127.0.0.1:1", "--until-end"]) == 1
     assert capsys.readouterr().err.startswith("fusionlog: ")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from broker.admin import ensure_topics
 from broker.embedded import embedded_broker
@@ -26,6 +27,7 @@ from testkit.evidence import read_evidence
 from testkit.kafka_io import Kafka, Row
 from testkit.reference_windows import session_rule
 
+pytestmark = pytest.mark.usefixtures("plain_producers")
 TOPICS = Topics("evidence")
 GROUP = "evidence-group"
 
@@ -54,6 +56,13 @@ def put_snapshot(kafka: Kafka, blob: bytes, partition: int) -> SnapshotName:
     return SnapshotName(first, first + len(chunks) - 1, sha256_of(blob), 1)
 
 
+def commit(kafka: Kafka, group: str, topic: str, partition: int, offset: int, name: SnapshotName) -> None:
+    """Commit for a group that never had a member, which `Kafka.commit` would take seconds to join."""
+    consumer = Consumer(kafka.settings.librdkafka() | {"group.id": group})
+    consumer.commit(offsets=[TopicPartition(topic, partition, offset, name.metadata())], asynchronous=False)
+    consumer.close()
+
+
 def test_every_topic_and_the_named_snapshot_are_read(kafka: Kafka) -> None:
     """Each line of the raw topic is found where it is: closed, open, late, dead."""
     kafka.produce("raw", [Row(0, b"order=b", 1_000), Row(0, b"order=a", 1_001), Row(0, b"\xff order=d", 1_002)])
@@ -69,7 +78,7 @@ def test_every_topic_and_the_named_snapshot_are_read(kafka: Kafka) -> None:
     headers = DeadLetter("undecodable", "bytes", "raw", 0, 2, 0, "0.1").headers()
     write_all(kafka.settings, [(TOPICS.windows, b"w", encode(closed)), (TOPICS.late, b"z", encode(late))])
     kafka.produce(TOPICS.dlq, [Row(0, b"\xff order=d", headers=headers)])
-    kafka.commit(GROUP, "raw", {0: (3, put_snapshot(kafka, snapshot(), 0).metadata())})
+    commit(kafka, GROUP, "raw", 0, 3, put_snapshot(kafka, snapshot(), 0))
 
     evidence = read_evidence(kafka, TOPICS, "raw", GROUP)
 
@@ -84,6 +93,6 @@ def test_every_topic_and_the_named_snapshot_are_read(kafka: Kafka) -> None:
 def test_a_snapshot_that_cannot_be_judged_is_an_error(kafka: Kafka, blob: bytes | None) -> None:
     """A named snapshot that is absent, or holds no windows: never an empty set of open windows."""
     name = SnapshotName(900, 900, "0" * 64, 1) if blob is None else put_snapshot(kafka, blob, 1)
-    kafka.commit(f"{GROUP}-{name.sha256[:4]}", "broken", {1: (0, name.metadata())})
+    commit(kafka, f"{GROUP}-{name.sha256[:4]}", "broken", 1, 0, name)
     with pytest.raises(TestkitError, match="snapshot"):
         read_evidence(kafka, TOPICS, "broken", f"{GROUP}-{name.sha256[:4]}")

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,24 @@ def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger: Lab
     again = _collector(groups, ledger, labeller)
     assert again.ask(groups, 0, Progress()) == answers
     assert labeller.asked == []
+
+
+def test_the_answer_about_one_window_is_that_of_its_group_when_counts_change(ledger: LabelLedger) -> None:
+    """Which window is the most frequent of its group changes with the history, and asks nothing again."""
+    budget = len(TARGET.signatures) // 2
+    groups = label_groups(TARGET, budget)
+    first = _collector(groups, ledger, OneByOne())
+    answers = {answer.group: answer for answer in first.ask(groups, 0, Progress())}
+
+    rare = [TARGET.signatures[group.members[-1]] for group in groups if len(group.members) > 1]
+    grown = replace(
+        TARGET,
+        signatures=[replace(one, windows=one.windows + 1_000) if one in rare else one for one in TARGET.signatures],
+    )
+    again = label_groups(grown, budget)
+    assert {group.id: group.members[0] for group in again} != {group.id: group.members[0] for group in groups}
+    labeller = OneByOne()
+    collector = AnswerCollector(grown, again, NothingNear(), Pool(labeller), ledger, labeller)
+    assert {answer.group: answer for answer in collector.ask(again, 0, Progress())} == answers
+    assert labeller.asked == []
+    assert collector.remembered == len(again)

@@ -133,6 +133,22 @@ def test_partitions_may_be_read_in_turns() -> None:
     assert {row.runs: row.windows for row in one.signatures} == {row.runs: row.windows for row in other.signatures}
 
 
+def test_windows_and_texts_have_an_order_that_does_not_come_from_the_partitions() -> None:
+    """The seed draws windows by their place, so it must not matter which partition or topic is read first."""
+    lines = [
+        TargetLine(f"order={order} {STEPS[(order + at) % 4]}".encode(), at, "raw", order, at)
+        for order in range(4)
+        for at in range(3)
+    ]
+    backwards = sorted(lines, key=lambda line: -line.partition)
+    elsewhere = [dataclasses.replace(line, topic=f"t{9 - line.partition}") for line in backwards]
+    matcher = matcher_of(lines)
+    here, there = (build_corpus(given, SPEC, matcher) for given in (lines, elsewhere))
+    assert len(here.signatures) == 4
+    assert [row.runs for row in here.signatures] == [row.runs for row in there.signatures]
+    assert list(here.texts.items()) == list(there.texts.items())
+
+
 def test_a_labelled_line_makes_its_window_anomalous() -> None:
     """A signature's label is the share of its windows that hold a labelled line."""
     lines = traffic()

@@ -109,7 +109,7 @@ def test_only_the_first_lines_of_a_large_file_are_read() -> None:
     ],
 )
 def test_a_history_with_flaws_is_taken(content: bytes, spec: dict[str, Any]) -> None:
-    """The least number of windows, many unreadable or keyless lines, a start in which few lines have a key or repeat."""
+    """The least number of windows, many unreadable or keyless lines, a start whose few lines with a key differ."""
     stream = target(content, **spec)
     check_history(stream)
     lines = list(stream.lines())

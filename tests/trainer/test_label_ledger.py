@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.errors import TrainerError
-from trainer.labelling.base import Answer, Label
+from trainer.labelling.base import Answer, Label, Spending
 from trainer.labelling.ledger import Entry, LabelLedger
 
 
@@ -113,3 +114,17 @@ def test_two_runs_cannot_share_a_ledger(tmp_path: Path) -> None:
             LabelLedger(tmp_path / "labels.jsonl")
     with LabelLedger(tmp_path / "labels.jsonl") as again:
         assert len(again) == 1
+
+
+def test_what_was_spent_is_remembered_whatever_came_of_it(tmp_path: Path) -> None:
+    """Answers, revoked ones and unreadable replies took tokens; only an answer is found again, and counts once."""
+    path = tmp_path / "labels.jsonl"
+    garbled = replace(_answer(9, "abstain"), prompt_hash="", tokens=30, cost=0.5)
+    _write(path, _answer(1), _answer(1), _answer(2), garbled, garbled, replace(garbled, tokens=0))
+    with path.open("a") as file:
+        file.write('{"by": "operator", "revoked": "hash1"}\n')
+    for _ in range(2):
+        with LabelLedger(path) as ledger:
+            assert ledger.spent == Spending(2 * 12 + 2 * 30, 1.0)
+            assert len(ledger) == 1
+            assert ledger.find("llm", "") is None

@@ -1,18 +1,20 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import structlog
 
 from trainer.errors import LabellerError
-from trainer.labelling.base import Answer, Question, SystemProfile
+from trainer.labelling import prompt
+from trainer.labelling.base import Answer, Neighbor, Question, SystemProfile
 from trainer.labelling.chat_endpoint import RetryPolicy
 from trainer.labelling.openai_compatible import OpenAILabeller
 from trainer.settings import OpenAISettings
 from trainer.testing import GOOD_ANSWER, ChatStub, Reply, completion, refusal
 
-PROFILE = SystemProfile("orders", 1000, (("request <NUM> done", 0.9),))
+PROFILE = SystemProfile(1000, (("request <NUM> done", 0.9),))
 JSON = {"content-type": "application/json"}
 GOOD_BODY = completion(GOOD_ANSWER)[2]
 Play = Callable[[int, dict[str, Any]], Reply | float]
@@ -222,10 +224,10 @@ def test_a_reply_that_drips_in_is_cut_off() -> None:
     ],
 )
 def test_a_reply_that_cannot_be_read_is_an_abstention(content: Any) -> None:
-    """Garbage, cut JSON, an unknown label, unknown evidence: never a class, and asked for only once more."""
+    """Garbage, cut JSON, an unknown label, unknown evidence: never a class, asked once more, and no answer to keep."""
     (answer,), requests = _ask(lambda *_: completion(content))
     assert answer.label == "abstain"
-    assert answer.prompt_hash
+    assert not answer.prompt_hash
     assert answer.tokens == 200
     assert len(requests) == 2
 
@@ -298,8 +300,31 @@ def test_log_text_cannot_leave_its_block_and_secrets_stay_here() -> None:
     assert INJECTION not in requests[0]["messages"][0]["content"]
 
 
-def test_the_same_question_has_the_same_hash_and_another_model_another() -> None:
-    """The ledger finds an answer again by the hash of what was asked and of whom."""
-    one, two = (_labeller(name, base_url="http://127.0.0.1:1/v1") for name in ("a", "b"))
-    assert one.prompt_hash(_question()) == one.prompt_hash(_question("other group"))
-    assert one.prompt_hash(_question()) != two.prompt_hash(_question())
+def test_the_hash_is_that_of_the_model_and_the_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a longer history changes is not in it: a question is paid for once. What is asked, and of whom, is."""
+    one, two = (_labeller(name) for name in ("a", "b"))
+    question, hash_of = _question(), one.prompt_hash
+    runs = question.runs[0]
+    grown = replace(
+        question,
+        group="other",
+        windows=999,
+        runs=(runs, runs[:1]),
+        weights=(998, 1),
+        example_window_ids=("w",),
+        neighbors=(Neighbor(runs[:1], "normal", 0.9, 0.8),),
+    )
+    later = OpenAILabeller(OpenAISettings(model="a"), SystemProfile(9999, (("other", 0.1),)))
+    assert hash_of(grown) == later.prompt_hash(question) == hash_of(question)
+    others = [
+        _question(text="disk <PATH> back"),
+        replace(question, runs=((runs[0], (runs[1][0], 2)),)),
+        replace(question, runs=(runs[::-1],)),
+    ]
+    known = {hash_of(question), two.prompt_hash(question), *map(hash_of, others)}
+    for name in ("INSTRUCTIONS", "SCHEMA"):
+        with monkeypatch.context() as patch:
+            text = prompt.INSTRUCTIONS + " Be brief." if name == "INSTRUCTIONS" else {**prompt.SCHEMA, "title": "x"}
+            patch.setattr(prompt, name, text)
+            known.add(hash_of(question))
+    assert len(known) == 7

@@ -9,7 +9,7 @@ from trainer.labelling.prompt import event_names, read_answer, user_prompt
 
 SECRETS = {
     place: f"password=canary-{place}"
-    for place in ("system", "profile-event", "group", "row", "example-row", "window-id", "neighbor-label", "neighbor")
+    for place in ("profile-event", "group", "row", "example-row", "window-id", "neighbor-label", "neighbor")
 }
 
 
@@ -27,7 +27,7 @@ def _prompt(secrets: dict[str, str]) -> str:
         example_window_ids=(secrets["window-id"],),
         neighbors=(Neighbor(((secrets["neighbor"], 1),), secrets["neighbor-label"], 0.9, 0.8),),
     )
-    return user_prompt(question, SystemProfile(secrets["system"], 10, ((secrets["profile-event"], 0.5),)))
+    return user_prompt(question, SystemProfile(10, ((secrets["profile-event"], 0.5),)))
 
 
 def test_no_secret_in_any_field_reaches_a_prompt() -> None:
@@ -35,10 +35,10 @@ def test_no_secret_in_any_field_reaches_a_prompt() -> None:
     assert "canary" not in _prompt(dict.fromkeys(SECRETS, SPLIT_BY_MASKS))
     prompt = _prompt(SECRETS)
     assert "canary" not in prompt
-    assert prompt.count(SECRET.replace("<", "\\u003c").replace(">", "\\u003e")) >= 4
+    assert prompt.count(SECRET.replace("<", "\\u003c").replace(">", "\\u003e")) >= 3
 
 
-@pytest.mark.parametrize("place", ["system", "profile-event", "row", "neighbor-label"])
+@pytest.mark.parametrize("place", ["profile-event", "row", "neighbor-label"])
 def test_the_canaries_stand_in_texts_that_are_sent(place: str) -> None:
     """Without a secret the same text is in the prompt, so the test above looks where it should."""
     assert f"harmless-{place}" in _prompt({name: f"harmless-{name}" for name in SECRETS})
@@ -57,9 +57,9 @@ def test_a_long_window_is_shown_by_both_of_its_ends(count: int) -> None:
     runs = tuple((f"e{number}", 1) for number in range(count))
     texts = {event: f"step {event}." for event, _ in runs}
     question = Question("g", 1, (runs,), (1,), texts)
-    prompt = user_prompt(question, SystemProfile("shop", 1))
+    prompt = user_prompt(question, SystemProfile(1))
     shown: Sequence[str] = [event for event, _ in runs if f"step {event}." in prompt]
     assert len(shown) == min(count, 60)
     assert (f"{count - 60} rows left out" in prompt) == (count > 60)
     assert len(event_names(runs)) == count
-    assert user_prompt(replace(question, neighbors=()), SystemProfile("shop", 1)) == prompt
+    assert user_prompt(replace(question, neighbors=()), SystemProfile(1)) == prompt

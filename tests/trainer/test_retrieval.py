@@ -1,3 +1,4 @@
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Never
 
@@ -83,3 +84,23 @@ def test_milvus_that_fails_midway_loses_nothing(
     found = retrieval.neighbors(["a"], [WINDOWS[0]])[0]
     assert isinstance(retrieval.index, ExactIndex)
     assert {match.group for match in found} == {"b", "c", "d"}
+
+
+@pytest.mark.parametrize("count", [7, 23])
+def test_equally_near_groups_come_in_the_same_order_from_either_index(
+    count: int, vectors: RetrievalVectors, tmp_path: Path
+) -> None:
+    """Windows that differ in order alone are equally near: fewer of them than a search returns, and more."""
+    orders = [runs_of(events) for events in permutations(["recv", "check", "pack", "ship"])][:count]
+    groups = [f"{number * 5 % count:02d}" for number in range(count)]
+    exact, milvus = Retrieval(vectors, None), Retrieval(vectors, str(tmp_path / "vectors.db"))
+    try:
+        exact.add(groups, orders)
+        milvus.add(groups[::-1], orders[::-1])
+        asked = ["new", "00", "05"], [WINDOWS[1], orders[0], orders[0]]
+        expected = [["00", "01", "02"], ["01", "02", "03"], ["00", "01", "02"]]
+        assert [[match.group for match in found] for found in exact.neighbors(*asked)] == expected
+        assert milvus.neighbors(*asked) == exact.neighbors(*asked)
+        assert milvus.index.name == "milvus"
+    finally:
+        milvus.close()

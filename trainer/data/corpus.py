@@ -183,17 +183,8 @@ class _Builder:
             raise SourceError(self._why_no_window())
         return Corpus(
             system=self._spec.name,
-            texts=self._texts,
-            signatures=tuple(
-                Signature(
-                    id=signature_id(runs),
-                    runs=runs,
-                    windows=row.windows,
-                    example_window_ids=tuple(row.examples),
-                    label=row.anomalous / row.windows if self._labelled else None,
-                )
-                for runs, row in self._rows.items()
-            ),
+            texts=dict(sorted(self._texts.items())),
+            signatures=tuple(sorted((self._signature(*row) for row in self._rows.items()), key=lambda one: one.id)),
             lines=self._lines,
             unreadable_lines=unreadable,
             offset_ranges={
@@ -202,6 +193,15 @@ class _Builder:
             },
             keyless_lines=self._keyless,
             last_time_ms=max(0, *(one.time_ms for one in self._partitions.values())),
+        )
+
+    def _signature(self, runs: Runs, row: _Row) -> Signature:
+        return Signature(
+            id=signature_id(runs),
+            runs=runs,
+            windows=row.windows,
+            example_window_ids=tuple(row.examples),
+            label=row.anomalous / row.windows if self._labelled else None,
         )
 
     def _why_no_window(self) -> str:

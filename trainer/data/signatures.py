@@ -42,7 +42,8 @@ class Corpus:
     Attributes:
         system: name of the system.
         texts: template (or masked line, for lines that matched none) of every event id in the signatures.
-        signatures: distinct sequences, in order of first appearance.
+        signatures: distinct sequences, sorted by id where lines were read, so that training does not depend on the
+            order in which partitions come.
         lines, unreadable_lines, keyless_lines: lines read, lines skipped as unreadable, and lines in no window since
             they name no key.
         offset_ranges: `<topic>/<partition>` → first and last offset read.

@@ -53,13 +53,12 @@ class Question:
 
 @dataclass(frozen=True)
 class SystemProfile:
-    """A system in unlabelled counts.
+    """A system in unlabelled counts, without its name: answers do not depend on what a file or topic is called.
 
     Attributes:
         events: (event text, share of windows that hold it), most frequent first.
     """
 
-    system: str
     windows: int
     events: tuple[tuple[str, float], ...] = ()
 
@@ -69,9 +68,7 @@ class SystemProfile:
         held = corpus.windows_of_events()
         total = max(1, corpus.windows)
         frequent = sorted(held, key=lambda event: (-held[event], event))[:_PROFILE_EVENTS]
-        return cls(
-            corpus.system, corpus.windows, tuple((corpus.texts[event], held[event] / total) for event in frequent)
-        )
+        return cls(corpus.windows, tuple((corpus.texts[event], held[event] / total) for event in frequent))
 
 
 @dataclass(frozen=True)
@@ -84,8 +81,9 @@ class Answer:
         confidence: 0 to 1, how sure the labeller is of `label`.
         evidence: event ids of the window that support the label.
         reason: one short sentence.
-        prompt_hash: see `Labeller.prompt_hash`; empty where the question was never sent.
-        tokens: cost of the answer.
+        prompt_hash: see `Labeller.prompt_hash`; empty where the question was not sent or the reply was unreadable, so
+            that the next run asks again.
+        tokens, cost: spent on it, also where the reply was unreadable; the cost in the currency of the settings.
     """
 
     group: str
@@ -96,6 +94,21 @@ class Answer:
     labeller: str = ""
     prompt_hash: str = ""
     tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Tokens, and their cost in the currency of the settings."""
+
+    tokens: int = 0
+    cost: float = 0.0
+
+    def __add__(self, other: "Spending") -> "Spending":
+        return Spending(self.tokens + other.tokens, self.cost + other.cost)
+
+
+NOTHING = Spending()
 
 
 class Labeller(Protocol):
@@ -111,7 +124,11 @@ class Labeller(Protocol):
         """One answer per question, in the same order."""
 
     def prompt_hash(self, question: Question) -> str:
-        """Hash of all that the answer depends on, without neighbors, so that no question is paid for twice."""
+        """Hash of what is asked, so that no question is paid for twice.
+
+        Where answers are paid for, it covers the first window of the question alone, without its neighbors and counts:
+        a longer history then asks about its new windows only.
+        """
 
 
 MakeLabeller = Callable[[int], Labeller]
@@ -135,11 +152,13 @@ class LabellerInputs:
 
     Attributes:
         source_prior: -1 to 1 per target event (`trainer.labelling.source_prior`).
+        spent: on answers of earlier runs, by the ledger.
     """
 
     settings: TrainerSettings
     target: Corpus
     source_prior: Mapping[str, float]
+    spent: Spending = NOTHING
 
 
 class AnswersQuestions(Protocol):

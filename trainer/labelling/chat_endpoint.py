@@ -1,8 +1,8 @@
 """Calls to an OpenAI-compatible chat endpoint: one retry layer, inside a wall-clock deadline and a token limit.
 
-The client's own retries are off; the retries here honor Retry-After. When the deadline or the tokens are spent, or the
-endpoint has stopped answering, no further call is made (`SpentError`). An endpoint that answers none of the first
-prompts, or refuses the key or the model, is an error for good (`LabellerError`).
+The client's own retries are off; the retries here honor Retry-After. When the deadline, the tokens or the money are
+spent, or the endpoint has stopped answering, no further call is made (`SpentError`). An endpoint that answers none of
+the first prompts, or refuses the key or the model, is an error for good (`LabellerError`).
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import openai
 import structlog
 
 from trainer.errors import LabellerError
+from trainer.labelling.base import Spending
 from trainer.labelling.prompt import INSTRUCTIONS, SCHEMA
 from trainer.settings import OpenAISettings
 
@@ -24,6 +25,7 @@ Mode = Literal["json_schema", "json_object", "text"]
 _MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
 _ANSWER_TOKENS = 400
 _CHARACTERS_PER_TOKEN = 4
+_MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,25 @@ class _UnreadableError(Exception):
 
 @dataclass
 class SpentError(Exception):
-    """No more calls: the deadline or the tokens are spent, or the endpoint is gone or refuses the prompt."""
+    """No more calls: the deadline, the tokens or the money are spent, or the endpoint is gone or refuses the prompt."""
 
     reason: str
 
 
 class ChatEndpoint:
-    """Sends prompts and returns the texts of the replies; `concurrency` and `tokens` are the limits of this process."""
+    """Sends prompts and returns the texts of the replies; `concurrency` and `limit` are the limits of this process."""
 
     def __init__(
         self,
         settings: OpenAISettings,
         concurrency: int,
-        tokens: int,
+        limit: Spending,
         policy: RetryPolicy,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._settings, self._concurrency, self._policy, self._clock = settings, concurrency, policy, clock
-        self._tokens_left = tokens
+        self._limit = limit
+        self._spent = Spending()
         self._deadline: float | None = None
         self._silent = 0
         self._mode: Mode = _MODES[0]
@@ -108,8 +111,8 @@ class ChatEndpoint:
             max_retries=0,
         )
 
-    async def ask(self, client: openai.AsyncOpenAI, prompt: str) -> tuple[str, int]:
-        """Text and tokens of one reply; failed calls are repeated.
+    async def ask(self, client: openai.AsyncOpenAI, prompt: str) -> tuple[str, Spending]:
+        """Text of one reply, and what it took; failed calls are repeated.
 
         Raises:
             SpentError: no reply, and why.
@@ -173,17 +176,27 @@ class ChatEndpoint:
         body: bytes = reply.content
         return body
 
-    def _read(self, body: bytes, prompt: str) -> tuple[str, int]:
+    def _read(self, body: bytes, prompt: str) -> tuple[str, Spending]:
         try:
             reply = msgspec.json.decode(body, type=_Reply)
             content = reply.choices[0].message.content or ""
         except (ValueError, IndexError, RecursionError) as error:
             raise _UnreadableError from error
-        counted = reply.usage.get("total_tokens") if isinstance(reply.usage, dict) else None
-        guess = (len(INSTRUCTIONS) + len(prompt) + len(content)) // _CHARACTERS_PER_TOKEN
-        used = counted if isinstance(counted, int) and counted > 0 else guess
-        self._tokens_left -= used
+        used = self._used(reply.usage if isinstance(reply.usage, dict) else {}, prompt, content)
+        self._spent += used
         return content, used
+
+    def _used(self, usage: dict[str, Any], prompt: str, content: str) -> Spending:
+        """Tokens by the endpoint's count, or by length where it has none; what is not input costs as output."""
+        sent = _count(usage, "prompt_tokens") or (len(INSTRUCTIONS) + len(prompt)) // _CHARACTERS_PER_TOKEN
+        received = _count(usage, "completion_tokens") or len(content) // _CHARACTERS_PER_TOKEN
+        tokens = _count(usage, "total_tokens") or sent + received
+        sent = min(sent, tokens)
+        settings = self._settings
+        cost = (
+            sent * settings.price_per_million_input_tokens + (tokens - sent) * settings.price_per_million_output_tokens
+        )
+        return Spending(tokens, round(cost / _MILLION, 9))
 
     def _keep_mode(self, mode: Mode) -> None:
         """Ask for less structure from now on, once that got an answer where more was refused.
@@ -214,8 +227,10 @@ class ChatEndpoint:
         left = self._deadline - self._clock()
         if left <= 0.0:
             raise SpentError("deadline of labelling reached")
-        if self._tokens_left <= 0:
-            raise SpentError("tokens of labelling spent")
+        if self._spent.tokens >= self._limit.tokens:
+            raise SpentError("tokens of labelling spent, see openai.max_tokens_total")
+        if self._spent.cost >= self._limit.cost:
+            raise SpentError("money of labelling spent, see openai.max_cost_total")
         if self._silent >= max(self._policy.silent_prompts, self._concurrency):
             raise SpentError("endpoint has stopped answering")
         return left
@@ -231,6 +246,11 @@ class ChatEndpoint:
                 ) from error
         # Local endpoints need no key, but the client insists on one.
         return settings.api_key.get_secret_value() if settings.api_key is not None else "none"
+
+
+def _count(usage: dict[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _words(error: Exception) -> str:

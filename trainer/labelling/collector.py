@@ -1,7 +1,13 @@
-"""Collects answers for label groups: from the ledger where it has them, from the labellers where not."""
+"""Collects answers for label groups: from the ledger where it has them, from the labellers where not.
+
+A question shows one window of its group, the most frequent, and the ledger keeps the answer under that window. Which
+window it is, and which windows form a group, change as the history grows. So an answer of an earlier run about any
+window of a group is the answer of the group; nothing is asked again because counts have changed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from detector.model.runs import Runs
 from trainer.data.signatures import Corpus, LabelGroup
@@ -37,6 +43,7 @@ class AnswerCollector:
         self._corpus, self._retrieval, self._labellers, self._ledger = corpus, retrieval, labellers, ledger
         self._labeller = labeller
         self._group = {group.id: group for group in groups}
+        self._ran_before = len(ledger) > 0
         self.answers: dict[str, Answer] = {}
         self.asked = 0
         self.remembered = 0
@@ -56,22 +63,22 @@ class AnswerCollector:
         open_questions: dict[str, Question] = {}
         for question in questions:
             key = key_of[question.group]
-            answer = self._ledger.find(self.labeller, key)
+            answer = self._ledger.find(self.labeller, key) or self._of_other_member(self._group[question.group])
             if answer is not None:
                 found[key] = answer
             else:
                 open_questions.setdefault(key, question)
+        open_questions = {key: question for key, question in open_questions.items() if key not in found}
         self.remembered += len(questions) - len(open_questions)
         progress.advance(len(questions) - len(open_questions))
         for raw in self._labellers.label(list(open_questions.values())) if open_questions else ():
             # Rounded like the ledger, so that a resumed run learns from exactly the same numbers.
             batch = [replace(answer, confidence=round(answer.confidence, 6)) for answer in raw]
-            # A question that was never sent has no hash and is asked again by the next run.
-            sent = [answer for answer in batch if answer.prompt_hash]
+            # Without a hash (not sent, or unreadable) it is no answer to keep: the next run asks again.
             self._ledger.append(
-                Entry(answer, round_number, tuple(match.group for match in near[answer.group])) for answer in sent
+                Entry(answer, round_number, tuple(match.group for match in near[answer.group])) for answer in batch
             )
-            self.asked += len(batch)
+            self.asked += sum(bool(answer.prompt_hash or answer.tokens) for answer in batch)  # those that were sent
             found.update((key_of[answer.group], answer) for answer in batch)
             progress.advance(len(batch))
         # The ledger holds prompts, not groups: a group's id changes with the view that the budget allows.
@@ -86,18 +93,31 @@ class AnswerCollector:
         """The most frequent window of a group."""
         return self._corpus.signatures[group.members[0]].runs
 
-    def _question(self, group: LabelGroup, near: Sequence[Match]) -> Question:
-        members = [self._corpus.signatures[index] for index in group.members]
-        shown = members[:_EXAMPLES]
+    def _of_other_member(self, group: LabelGroup) -> Answer | None:
+        """The answer of an earlier run about another window of the group, frequent windows first."""
+        if not self._ran_before:
+            return None
+        for first in range(1, len(group.members)):
+            key = self._labeller.prompt_hash(self._question(group, (), first))
+            answer = self._ledger.find(self.labeller, key)
+            if answer is not None:
+                return answer
+        return None
+
+    def _question(self, group: LabelGroup, near: Sequence[Match], first: int = 0) -> Question:
+        """The question that shows the group's member number `first`, then the others by frequency."""
+        signatures, front = self._corpus.signatures, group.members[first]
+        others = (index for index in group.members[:_EXAMPLES] if index != front)
+        shown = [signatures[index] for index in (front, *others)][:_EXAMPLES]
         events = {event for member in shown for event, _ in member.runs}
-        ids = tuple(window for member in members for window in member.example_window_ids)[:_EXAMPLE_WINDOWS]
+        ids = chain.from_iterable(signatures[index].example_window_ids for index in group.members)
         return Question(
             group=group.id,
             windows=group.windows,
             runs=tuple(member.runs for member in shown),
             weights=tuple(member.windows for member in shown),
             texts={event: self._corpus.texts[event] for event in sorted(events)},
-            example_window_ids=ids,
+            example_window_ids=tuple(islice(ids, _EXAMPLE_WINDOWS)),
             neighbors=tuple(self._neighbor(match) for match in near if match.group in self.answers),
         )
 

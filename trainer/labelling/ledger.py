@@ -1,8 +1,9 @@
 """The label ledger: every answer with its labeller and the hash of its prompt, so that nothing is asked twice.
 
 One JSON line per answer, appended and synced before the answer is used; a line that a crash has cut short is dropped
-when the file is opened again. Nothing is ever rewritten: a line `{"revoked": <prompt hash>}` takes answers back. The
-cache of LLM answers, retrieval and the state of a round are built from this file.
+when the file is opened again. Nothing is ever rewritten: a line `{"revoked": <prompt hash>}` takes answers back. A line
+without a prompt hash is a reply that could not be read: it is no answer, but its tokens were spent. The cache of LLM
+answers, retrieval, the state of a round and what earlier runs have spent are built from this file.
 """
 
 import fcntl
@@ -17,7 +18,7 @@ import msgspec
 import structlog
 
 from trainer.errors import TrainerError
-from trainer.labelling.base import Answer
+from trainer.labelling.base import Answer, Spending
 
 _LABELLER_BEFORE_0_2 = "gi" + "ver"
 """Key of older ledgers, in two parts, since a check keeps the word out of the code."""
@@ -45,6 +46,7 @@ class LabelLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._answers: dict[tuple[str, str], Answer] = {}  # by labeller and prompt hash
+        self._spent = Spending()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
         try:
@@ -66,19 +68,28 @@ class LabelLedger:
     def __len__(self) -> int:
         return len(self._answers)
 
+    @property
+    def spent(self) -> Spending:
+        """On all replies in the file, also those that were unreadable or revoked."""
+        return self._spent
+
     def find(self, labeller: str, prompt_hash: str) -> Answer | None:
         """The answer of `labeller` to this question, if there is one that was not revoked."""
         return self._answers.get((labeller, prompt_hash))
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Write answers; they are on disk when this returns."""
+        """Write answers, and unreadable replies that took tokens; they are on disk when this returns."""
         fresh: dict[tuple[str, str], Entry] = {}
+        unreadable: list[Entry] = []
         for entry in entries:
-            if _key(entry.answer) not in self._answers:
+            if not entry.answer.prompt_hash:
+                unreadable += [entry] if entry.answer.tokens else []
+            elif _key(entry.answer) not in self._answers:
                 fresh.setdefault(_key(entry.answer), entry)
-        if fresh:
-            self._write([_record(entry) for entry in fresh.values()])
-            self._answers.update((key, entry.answer) for key, entry in fresh.items())
+        if new := [*fresh.values(), *unreadable]:
+            self._write([_record(entry) for entry in new])
+            for entry in new:
+                self._keep(entry.answer)
 
     def learned(self, artifact: str, groups: int) -> None:
         """Note that a model has learned from these answers."""
@@ -110,10 +121,14 @@ class LabelLedger:
                 for key in [key for key in self._answers if key[1] == record["revoked"]]:
                     del self._answers[key]
             elif "group" in record:
-                answer = _answer(record)
-                self._answers[_key(answer)] = answer
+                self._keep(_answer(record))
         except (ValueError, KeyError, TypeError) as error:
             structlog.get_logger(__name__).warning("ledger.line_skipped", path=str(self.path), error=str(error)[:200])
+
+    def _keep(self, answer: Answer) -> None:
+        self._spent += Spending(answer.tokens, answer.cost)
+        if answer.prompt_hash:
+            self._answers[_key(answer)] = answer
 
 
 def _key(answer: Answer) -> tuple[str, str]:
@@ -123,6 +138,7 @@ def _key(answer: Answer) -> tuple[str, str]:
 def _record(entry: Entry) -> dict[str, Any]:
     return asdict(entry.answer) | {
         "confidence": round(entry.answer.confidence, 6),
+        "cost": round(entry.answer.cost, 9),
         "round": entry.round,
         "neighbours": entry.neighbors,
     }
@@ -131,4 +147,5 @@ def _record(entry: Entry) -> dict[str, Any]:
 def _answer(record: dict[str, Any]) -> Answer:
     if "labeller" not in record:
         record["labeller"] = record[_LABELLER_BEFORE_0_2]
-    return msgspec.convert({field.name: record[field.name] for field in fields(Answer)}, Answer)
+    held = {"cost": 0.0} | record  # which older ledgers lack
+    return msgspec.convert({field.name: held[field.name] for field in fields(Answer)}, Answer)

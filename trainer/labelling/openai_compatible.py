@@ -6,6 +6,7 @@ endpoint that answers nothing or refuses key or model ends the run, after the an
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,9 +15,9 @@ import openai
 import structlog
 
 from trainer.errors import LabellerError
-from trainer.labelling.base import Answer, LabellerInputs, MakeLabeller, Question, SystemProfile
+from trainer.labelling.base import NOTHING, Answer, LabellerInputs, MakeLabeller, Question, Spending, SystemProfile
 from trainer.labelling.chat_endpoint import ChatEndpoint, RetryPolicy, SpentError
-from trainer.labelling.prompt import INSTRUCTIONS, event_names, read_answer, user_prompt
+from trainer.labelling.prompt import event_names, prompt_key, read_answer, user_prompt
 from trainer.settings import OpenAISettings
 
 _READINGS = 2
@@ -24,7 +25,10 @@ _READINGS = 2
 
 
 class OpenAILabeller:
-    """Asks one question per call, several calls at a time; `labellers` share the endpoint's concurrency and tokens."""
+    """Asks one question per call, several calls at a time.
+
+    `labellers` share the endpoint's concurrency and what `spent`, on earlier runs, has left of the limits.
+    """
 
     def __init__(
         self,
@@ -32,18 +36,20 @@ class OpenAILabeller:
         profile: SystemProfile,
         labellers: int = 1,
         policy: RetryPolicy | None = None,
+        spent: Spending = NOTHING,
     ) -> None:
         self.name = f"openai:{settings.model}"
         self._model = settings.model
         self._profile = profile
         self._concurrency = max(1, settings.concurrency // labellers)
-        tokens = max(1, settings.max_tokens_total // labellers)
-        self._endpoint = ChatEndpoint(settings, self._concurrency, tokens, policy or RetryPolicy())
+        limit = _left(settings, spent)
+        share = Spending(limit.tokens // labellers, limit.cost / labellers)
+        self._endpoint = ChatEndpoint(settings, self._concurrency, share, policy or RetryPolicy())
         self._answered = False
         self._log = structlog.get_logger(__name__)
 
     def label(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer per question; a question that could not be sent gets an abstention without a prompt hash.
+        """One answer per question; without a reply that can be read it is an abstention without a prompt hash.
 
         Raises:
             LabellerError: the endpoint refuses the key or the model, or does not answer at all. If there are answers
@@ -52,15 +58,14 @@ class OpenAILabeller:
         if self._endpoint.failure is not None:
             raise self._endpoint.failure
         answers = asyncio.run(self._label(questions))
-        self._answered |= any(answer.prompt_hash for answer in answers)
+        self._answered |= any(answer.tokens for answer in answers)
         if self._endpoint.failure is not None and not self._answered:
             raise self._endpoint.failure
         return answers
 
     def prompt_hash(self, question: Question) -> str:
-        """Hash of model and prompt."""
-        prompt = user_prompt(replace(question, neighbors=()), self._profile)
-        return hashlib.sha256(f"{self._model}\n{INSTRUCTIONS}\n{prompt}".encode()).hexdigest()
+        """Hash of the model and `prompt_key`."""
+        return hashlib.sha256(f"{self._model}\n{prompt_key(question)}".encode()).hexdigest()
 
     async def _label(self, questions: Sequence[Question]) -> list[Answer]:
         gate = asyncio.Semaphore(self._concurrency)
@@ -84,7 +89,7 @@ class OpenAILabeller:
         try:
             for _ in range(_READINGS):
                 content, used = await self._endpoint.ask(client, prompt)
-                answer = replace(answer, tokens=answer.tokens + used)
+                answer = replace(answer, tokens=answer.tokens + used.tokens, cost=answer.cost + used.cost)
                 read = read_answer(content, names)
                 if read is not None:
                     label, confidence, evidence, reason = read
@@ -105,9 +110,24 @@ class OpenAILabeller:
                 self._log.warning("labeller.failed", error=str(error))
             return replace(answer, reason=str(error))
         self._log.warning("labeller.unreadable_answer", group=question.group)
-        return replace(answer, reason="answer could not be read", prompt_hash=self.prompt_hash(question))
+        return replace(answer, reason="answer could not be read")
 
 
 def make_openai(inputs: LabellerInputs) -> MakeLabeller:
     """The `build` of its row in the table of labellers."""
-    return partial(OpenAILabeller, inputs.settings.openai, SystemProfile.of(inputs.target))
+    settings, spent = inputs.settings.openai, inputs.spent
+    left = _left(settings, spent)
+    if left.tokens <= 0 or left.cost <= 0.0:
+        structlog.get_logger(__name__).warning(
+            "labeller.nothing_left",
+            tokens=spent.tokens,
+            cost=round(spent.cost, 6),
+            hint="nothing new is asked: raise openai.max_tokens_total or openai.max_cost_total",
+        )
+    return partial(OpenAILabeller, settings, SystemProfile.of(inputs.target), spent=spent)
+
+
+def _left(settings: OpenAISettings, spent: Spending) -> Spending:
+    """What earlier runs have left of the limits."""
+    cost = math.inf if settings.max_cost_total is None else max(0.0, settings.max_cost_total - spent.cost)
+    return Spending(max(0, settings.max_tokens_total - spent.tokens), cost)

@@ -7,6 +7,7 @@ ids of events in the window. Anything else is an abstention, never a class.
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from trainer.labelling.base import Label, Question, SystemProfile
 _ROWS_EACH_END = 30
 _TEXT_CHARACTERS = 300
 _REASON_CHARACTERS = 200
+_KEPT_TEXTS = 4_096  # texts of events, which most windows of a system share
 _OPEN, _CLOSE = "<<<DATA", "DATA>>>"
 
 SCHEMA: dict[str, Any] = {
@@ -66,15 +68,10 @@ def user_prompt(question: Question, profile: SystemProfile) -> str:
     runs = question.runs[0]
     data = {
         "system": {
-            "name": profile.system,
             "windows": profile.windows,
             "events_by_share_of_windows": [[text, round(share, 3)] for text, share in profile.events],
         },
-        "window": {
-            "lines": sum(length for _, length in runs),
-            "times_seen": question.windows,
-            "rows": _rows(runs, event_names(runs), question.texts),
-        },
+        "window": {**_window(question), "times_seen": question.windows},
         "examples": [
             {
                 "model_label": other.label,
@@ -92,6 +89,16 @@ def user_prompt(question: Question, profile: SystemProfile) -> str:
     return f"{_OPEN}\n{block}\n{_CLOSE}\nJudge the window in `window`."
 
 
+def prompt_key(question: Question) -> str:
+    """What an answer is kept under: instructions, form of the answer, and the window as it is shown.
+
+    Left out is what a longer history changes, so that it asks about its new windows only: counts and shares of the
+    system, how often the window was seen, and its neighbors.
+    """
+    shown = {"instructions": INSTRUCTIONS, "schema": SCHEMA, "window": _redacted(_window(question))}
+    return json.dumps(shown, sort_keys=True)
+
+
 def read_answer(content: str, names: Mapping[str, str]) -> tuple[Label, float, tuple[str, ...], str] | None:
     """Label, confidence, event ids and reason; None where the content is not exactly such an answer.
 
@@ -107,6 +114,15 @@ def read_answer(content: str, names: Mapping[str, str]) -> tuple[Label, float, t
     except (ValueError, KeyError, RecursionError):
         return None
     return reply.label, round(reply.confidence, 4), events, redact(str(reply.reason))[:_REASON_CHARACTERS]
+
+
+def _window(question: Question) -> dict[str, Any]:
+    """The first window of a question; nothing in it depends on other windows."""
+    runs = question.runs[0]
+    return {
+        "lines": sum(length for _, length in runs),
+        "rows": _rows(runs, event_names(runs), question.texts),
+    }
 
 
 def _rows(runs: Runs, names: Mapping[str, str], texts: Mapping[str, str]) -> list[Any]:
@@ -130,7 +146,12 @@ def _difference(other: Runs, runs: Runs, names: Mapping[str, str]) -> dict[str, 
 def _redacted(value: Any) -> Any:
     """The value with every text in it redacted and cut; the one place, so that no field of a prompt is forgotten."""
     if isinstance(value, str):
-        return redact_masked(value)[:_TEXT_CHARACTERS]
+        return _redacted_text(value)
     if isinstance(value, dict):
         return {_redacted(key): _redacted(held) for key, held in value.items()}
     return [_redacted(held) for held in value] if isinstance(value, list) else value
+
+
+@lru_cache(_KEPT_TEXTS)
+def _redacted_text(text: str) -> str:
+    return redact_masked(text)[:_TEXT_CHARACTERS]

@@ -2,7 +2,7 @@
 
 Milvus (Lite: a folder in the working directory, one process; or a server) holds the vectors. The label ledger holds the
 answers, so the vectors can always be built again. Where Milvus does not work, an exact search in memory takes its
-place, and the log says so.
+place, and the log says so. Either gives the same neighbors: both rank by the same rounded cosines, ties by group.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,8 @@ _NEIGHBORS = 3
 _COLLECTION = "signatures"
 _BATCH = 512
 _SPARE = 9  # its own group, and more: windows that differ only in order have the same vector
+_DIGITS = 4
+"""Cosines are rounded to so many digits: what is left of float32 and of other machines' arithmetic lies below."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,26 @@ class ExactIndex:
         self._rows.update(zip(groups, vectors, strict=True))
 
     def search(self, vectors: Float32, count: int) -> list[list[Match]]:
-        """Nearest first; ties by group."""
+        """Nearest first by rounded cosines; ties by group."""
         groups = sorted(self._rows)
-        if not groups:
-            return [[] for _ in vectors]
-        table = np.stack([self._rows[group] for group in groups])
+        return self._ranked(vectors, groups, count) if groups else [[] for _ in vectors]
+
+    def rank(self, vector: Float32, matches: Sequence[Match], count: int) -> list[Match]:
+        """The nearest `count` of groups that another index has found for a vector, as `search` ranks them."""
+        groups = sorted(match.group for match in matches)
+        return self._ranked(vector[np.newaxis], groups, count)[0] if groups else []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _ranked(self, vectors: Float32, groups: Sequence[str], count: int) -> list[list[Match]]:
+        table = np.stack([self._rows[group] for group in groups]).T.astype(np.float64)
         found = []
         for start in range(0, len(vectors), _BATCH):
-            for cosines in vectors[start : start + _BATCH].astype(np.float64) @ table.T.astype(np.float64):
-                best = np.argsort(-cosines, kind="stable")[:count]
+            for cosines in np.round(vectors[start : start + _BATCH].astype(np.float64) @ table, _DIGITS):
+                least = np.partition(cosines, -count)[-count] if len(cosines) > count else -np.inf
+                near = np.flatnonzero(cosines >= least)
+                best = near[np.argsort(-cosines[near], kind="stable")][:count]
                 found.append([Match(groups[int(i)], float(cosines[i])) for i in best])
         return found
 
@@ -189,16 +202,12 @@ class Retrieval:
             return []
         vectors = self._vectors.of(windows)
         try:
-            found = self.index.search(vectors, _NEIGHBORS + _SPARE)
+            found = self._search(vectors, _NEIGHBORS + _SPARE)
         except Exception as error:  # noqa: BLE001
             self._degrade(error)
-            found = self.index.search(vectors, _NEIGHBORS + _SPARE)
-        # Rounded, with ties by group, so that a repeated search gives the same neighbors.
+            found = self._search(vectors, _NEIGHBORS + _SPARE)
         return [
-            sorted(
-                (match for match in matches if match.group != group),
-                key=lambda match: (-round(match.similarity, 4), match.group),
-            )[:_NEIGHBORS]
+            [match for match in matches if match.group != group][:_NEIGHBORS]
             for group, matches in zip(groups, found, strict=True)
         ]
 
@@ -208,6 +217,24 @@ class Retrieval:
             self.index.close()
         except Exception as error:  # noqa: BLE001 - an error before the close must not be hidden
             structlog.get_logger(__name__).warning("retrieval.close_failed", error=str(error)[:200])
+
+    def _search(self, vectors: Float32, count: int) -> list[list[Match]]:
+        """The nearest groups of each vector, the same from either index; the first `_NEIGHBORS` + 1 are exact."""
+        if self.index is self._exact:
+            return self._exact.search(vectors, count)
+        found = self.index.search(vectors, count)
+        ranked = [self._exact.rank(vector, matches, count) for vector, matches in zip(vectors, found, strict=True)]
+        open_rows = [row for row, matches in enumerate(ranked) if not self._is_sure(matches, count)]
+        if open_rows:
+            for row, matches in zip(open_rows, self._exact.search(vectors[open_rows], count), strict=True):
+                ranked[row] = matches
+        return ranked
+
+    def _is_sure(self, matches: Sequence[Match], count: int) -> bool:
+        """Whether no group outside the matches can be among the first: the last match is less near than those."""
+        if len(matches) < count:
+            return len(matches) == len(self._exact)
+        return matches[_NEIGHBORS].similarity - matches[-1].similarity > 1.5 * 10.0**-_DIGITS
 
     def _degrade(self, error: Exception) -> None:
         self.index = self._exact

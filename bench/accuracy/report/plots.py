@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.accuracy.report.results import Row, Stored, pair_of, rows_of
+from bench.accuracy.report.results import Row, Stored, label_of, rows_of
 
 _CURVES = ("default", "labeller", "logistic_regression", "pca")
 _COLUMNS = 3
@@ -43,7 +43,7 @@ def _draw(path: Path, groups: Sequence[Sequence[Row]], draw: Callable[[Axes, Seq
         places = figure.subplots(rows, columns, squeeze=False).ravel()
         for place, group in zip(places, groups, strict=False):
             first = group[0]
-            place.set_title(f"{pair_of(first)}, {first['labeller']}, {first['protocol']}", fontsize=8)
+            place.set_title(f"{label_of(first, budget=False)}, {first['labeller']}, {first['protocol']}", fontsize=8)
             draw(place, group)
         for place in places[len(groups) :]:
             place.set_axis_off()
@@ -98,5 +98,6 @@ def _one_each(details: Sequence[Row]) -> list[list[Row]]:
 def _by_pair(rows: Sequence[Row]) -> list[list[Row]]:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((pair_of(row), str(row["labeller"]), str(row["protocol"])), []).append(row)
+        key = (label_of(row, budget=False), str(row["labeller"]), str(row["protocol"]))
+        groups.setdefault(key, []).append(row)
     return list(groups.values())

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
+
 Row = Mapping[str, Any]
 
 
@@ -14,7 +16,7 @@ class Stored:
     """All stored results.
 
     Attributes:
-        headline: results of `bench accuracy`, by file name.
+        headline: results of `bench accuracy`, in the order of their files' names.
         budget, ablations: the same, of runs with `--budget`, and of parts of the method.
         details: content of the files of `--details`.
     """
@@ -26,11 +28,15 @@ class Stored:
 
 
 def read_stored(folder: Path) -> Stored:
-    """Read the results; a part that is not stored is empty."""
+    """Read the results; a part that is not stored is empty.
+
+    Raises:
+        BenchError: a result does not say which command gave it.
+    """
     return Stored(
-        headline=_read(folder),
-        budget=_read(folder / "budget"),
-        ablations=_read(folder / "ablations"),
+        headline=_read_results(folder),
+        budget=_read_results(folder / "budget"),
+        ablations=_read_results(folder / "ablations"),
         details=_read(folder / "curves"),
     )
 
@@ -45,23 +51,27 @@ def pair_of(row: Row) -> str:
     return f"{row['source']} → {row['target']}"
 
 
-def command(result: Row) -> str:
-    """The command that produces a result."""
-    rows = result["rows"]
-    first = rows[0]
-    pairs = dict.fromkeys(f"{row['source']}:{row['target']}" for row in rows)
-    words = [f"python -m bench accuracy --data ../shared/data --pair {','.join(pairs)}"]
-    words.append(f"--labeller {first['labeller']} --protocol {first['protocol']} --seeds {first['seeds']}")
-    methods = dict.fromkeys("default" if row["method"] == "budgeted" else row["method"] for row in rows)
-    words.append(f"--methods {','.join(methods)}")
-    budgets = dict.fromkeys(str(row["budget"]) for row in rows if row["budget"] is not None)
-    if budgets:
-        words.append(f"--budget {','.join(budgets)}")
-    shares = dict.fromkeys(row["variant"].rpartition(" ")[2] for row in rows if row["variant"])
-    if shares:
-        words.append(f"--anomaly-share {','.join(shares)}")
-    return " ".join([*words, "--json"])
+def label_of(row: Row, *, budget: bool = True) -> str:
+    """`source → target`, and what else was not as it is by default: other word vectors, share of anomalies, budget.
+
+    Args:
+        row: of a result, or the content of a file of `--details`.
+        budget: whether the budget is named, too.
+    """
+    parts = [pair_of(row), row.get("variant") or ""]
+    if row.get("vectors", "hashed") != "hashed":
+        parts.append(f"vectors {row['vectors']}")
+    if budget and row.get("budget") is not None:
+        parts.append(f"{row['budget']:,} answers at most")
+    return ", ".join(part for part in parts if part)
 
 
 def _read(folder: Path) -> list[Row]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def _read_results(folder: Path) -> list[Row]:
+    for path, result in zip(sorted(folder.glob("*.json")), found := _read(folder), strict=True):
+        if "command" not in result:
+            raise BenchError(f"{path} must name the command that gave its figures in the key `command`, got none")
+    return found

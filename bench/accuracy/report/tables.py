@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
-from bench.accuracy.report.results import Row, Stored, command, pair_of
+from bench.accuracy.report.results import Row, Stored, label_of
+from bench.errors import BenchError
 
 _SHIPPED = (
     "| source → target | labeller | protocol | seeds | precision | recall | F1 ± sd | average precision | best F1 "
@@ -39,7 +40,7 @@ def projected(rows: Sequence[Row]) -> str:
     ours = [row for row in rows if row["method"] == "default"]
     head = "| source → target | labeller | protocol | " + " | ".join(f"F1 at {share:.0%}" for share in _SHARES) + " |"
     cells = [
-        [pair_of(row), row["labeller"], row["protocol"], *(f"{_f1_at(row, share):.3f}" for share in _SHARES)]
+        [label_of(row), row["labeller"], row["protocol"], *(f"{_f1_at(row, share):.3f}" for share in _SHARES)]
         for row in sorted(ours, key=lambda row: _f1_at(row, _SHARES[0]))
     ]
     return _table(head, cells)
@@ -52,12 +53,14 @@ def _f1_at(row: Row, share: float) -> float:
 
 def paired(results: Sequence[Row]) -> str:
     """Differences of the shipped setting from the other methods, worst first."""
-    found = sorted((one for result in results for one in result["paired"]), key=lambda one: float(one["difference"]))
+    # Only a run without budgets and shares of anomalies has differences, so its rows are alike but for the methods.
+    every = [{**result["rows"][0], **one} for result in results for one in result["paired"]]
+    found = sorted(every, key=lambda one: float(one["difference"]))
     return _table(
         _PAIRED,
         [
             [
-                pair_of(one),
+                label_of(one),
                 one["labeller"],
                 one["protocol"],
                 one["against"],
@@ -76,26 +79,26 @@ def wrong(details: Sequence[Row]) -> str:
         for one in content["wrong"].get("default", ())[:_WORST]:
             events = "; ".join(f"`{_short(text)}` ({share:.2%})" for text, share in one["events"][:3])
             numbers = [f"{one[name]:,}" for name in ("misses", "false_alarms", "windows")]
-            cells.append([pair_of(content), content["labeller"], content["protocol"], *numbers, events])
+            cells.append([label_of(content), content["labeller"], content["protocol"], *numbers, events])
     return _table(_WRONG, cells)
 
 
 def measured(stored: Stored) -> str:
     """The command and the machine of each result."""
     results = [*stored.headline, *stored.budget, *stored.ablations]
-    lines = [f"- `{command(result)}`: {_origin(result)}" for result in results]
+    lines = [f"- `{result['command']}`: {_origin(result)}" for result in results]
     return "\n".join(["Measured with", "", *lines, ""])
 
 
 def _shipped_row(row: Row) -> list[str]:
     return [
-        pair_of(row),
+        label_of(row),
         row["labeller"],
         row["protocol"],
         str(row["seeds"]),
         f"{row['precision']:.3f}",
         f"{row['recall']:.3f}",
-        f"{row['f1']:.3f} ± {row['f1_sd']:.3f}",
+        f"{row['f1']:.3f}" if row["seeds"] == 1 else f"{row['f1']:.3f} ± {row['f1_sd']:.3f}",
         f"{row['average_precision']:.3f}",
         f"{row['best_f1']:.3f}",
         f"{row['false_positive_rate']:.4f}",
@@ -106,16 +109,22 @@ def _shipped_row(row: Row) -> list[str]:
 
 
 def _matrix(rows: Sequence[Row]) -> str:
-    pairs = list(dict.fromkeys(pair_of(row) for row in rows))
+    several = len({row["seeds"] for row in rows}) > 1
+    columns: dict[str, None] = {}
     by_method: dict[str, dict[str, Row]] = {}
     for row in rows:
-        by_method.setdefault(row["method"], {})[pair_of(row)] = row
+        label = label_of(row) + (f", seeds {row['seeds']}" if several else "")
+        columns[label] = None
+        held = by_method.setdefault(row["method"], {})
+        if label in held:
+            raise BenchError(f"stored results must differ in what they measure, got {row['method']} of {label} twice")
+        held[label] = row
     rank: Callable[[str], float] = lambda name: mean(float(row["f1"]) for row in by_method[name].values())  # noqa: E731
     cells = [
-        [f"**{name}**" if name == "default" else name, *(_figure(by_method[name].get(pair)) for pair in pairs)]
+        [f"**{name}**" if name == "default" else name, *(_figure(by_method[name].get(label)) for label in columns)]
         for name in sorted(by_method, key=rank)
     ]
-    return _table("| method | " + " | ".join(pairs) + " |", cells)
+    return _table("| method | " + " | ".join(columns) + " |", cells)
 
 
 def _figure(row: Mapping[str, object] | None) -> str:
