@@ -37,6 +37,7 @@ def train(kafka: Kafka, prefix: str, source: Source, target: Target, work: Path,
         "source": {"path": str(source.path), "spec": SPECS[source.name], **labels},
         "target": {"path": f"kafka://{topic}", "spec": SPECS[target.name], "to": ends},
         "labeller": "heuristic",
+        "force": True,  # a poor history is measured, too
         "work_dir": str(work / "trainer"),
         **overrides,
     }

@@ -38,22 +38,35 @@ class LabellerRow:
         budget: answers asked for where the settings do not say.
         mixture: of the batches of fine-tuning.
         needs: setting that must be given, "" for none; its section is a field of `TrainerSettings`.
+        estimate: `module:function`, from `LabellerInputs` to an `Estimate` (`trainer.labelling.prompt_cost`); "" where
+            answers cost nothing.
     """
 
     build: str
     budget: int = 1_000
     mixture: Mixture = _TRUSTED
     needs: str = ""
+    estimate: str = ""
 
     def builder(self) -> Any:
         """The function that `build` names."""
-        module, _, function = self.build.partition(":")
-        return getattr(import_module(module), function)
+        return _named(self.build)
+
+    def estimator(self) -> Any:
+        """The function that `estimate` names, or None."""
+        return _named(self.estimate) if self.estimate else None
+
+
+def _named(place: str) -> Any:
+    module, _, function = place.partition(":")
+    return getattr(import_module(module), function)
 
 
 LABELLERS: Mapping[str, LabellerRow] = {
     # Its answers cost nothing.
     "heuristic": LabellerRow("trainer.labelling.heuristic:make_heuristic", budget=20_000, mixture=Mixture()),
-    "openai": LabellerRow("trainer.labelling.openai_compatible:make_openai"),
+    "openai": LabellerRow(
+        "trainer.labelling.openai_compatible:make_openai", estimate="trainer.labelling.prompt_cost:make_estimate"
+    ),
     "recorded": LabellerRow("trainer.labelling.recorded:make_recorded", needs="recorded.answers"),
 }

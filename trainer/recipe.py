@@ -23,6 +23,7 @@ from trainer.data.learned_templates import read_learned_templates
 from trainer.data.sources import open_source, open_target
 from trainer.errors import LabellerError
 from trainer.export import TrainedModel, pack_model
+from trainer.history import check_corpus, check_history, problems_of_answers, problems_of_corpus
 from trainer.labellers import LABELLERS
 from trainer.labelling.base import NOTHING, LabellerInputs, Spending
 from trainer.labelling.collector import AnswerCollector
@@ -31,12 +32,12 @@ from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.source_prior import source_prior
 from trainer.learning.distillation import Distillation, DistillationSettings
 from trainer.learning.encoding import make_embedder
-from trainer.learning.evaluation import TrainingMetrics
 from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
+from trainer.workers.fallback import start_workers
 from trainer.workers.local import Workers
 
 MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
@@ -46,7 +47,7 @@ ReadSystems = Callable[[TrainerSettings, Progress], Systems]
 def train(
     settings: TrainerSettings,
     receive: Callable[[ProgressRecord], None] | None = None,
-    make_workers: MakeWorkers | None = None,  # Ray actors by default
+    make_workers: MakeWorkers | None = None,  # those that the settings ask for, by default
     read: ReadSystems | None = None,
 ) -> TrainingReport:
     """Train a model for the target and publish it; `receive` gets each progress record.
@@ -57,6 +58,8 @@ def train(
         SettingsError: a file that the settings name is absent.
         PublishError: the model is trained but not published.
         TrainerError: the run cannot go on; the message says what to do. Nothing is published then.
+
+    A model whose answers show that the history cannot carry it is published, but not promoted: `refused` of the report.
     """
     began = monotonic()
     progress = Progress(receive) if receive is not None else Progress()
@@ -66,7 +69,7 @@ def train(
     with LabelLedger(settings.work_dir / "labels.jsonl") as ledger:  # also keeps a second run out of work_dir
         context = make_context(settings, systems, ledger.spent)
         progress.stage("workers")
-        workers = (make_workers or _ray_workers)(context, settings)
+        workers = (make_workers or start_workers)(context, settings)
         try:
             model, counts = _learn(settings, context, workers, ledger, progress)
             progress.stage("pack")
@@ -75,7 +78,10 @@ def train(
             index_name = workers.similarity.index_name()
         finally:
             workers.close()
-    version = _deliver(settings, files, model, progress)
+    problems = problems_of_answers(model.metrics)
+    refused = () if settings.force else problems
+    forced = (*problems_of_corpus(context.target, context.spec), *problems) if settings.force else ()
+    version = _deliver(settings, files, model, progress, promote=settings.promote and not refused)
     report = TrainingReport(
         system=context.target.system,
         version=version,
@@ -86,21 +92,31 @@ def train(
         seconds=round(monotonic() - began, 1),
         retrieval=index_name,
         out=settings.out,
-        warnings=_warnings(model.metrics, counts["groups"]),
+        warnings=(*workers.warnings, *forced),
+        refused=refused,
     )
     log.info("model.trained", version=report.version, sha256=report.sha256, seconds=report.seconds)
     return report
 
 
 def read_systems(settings: TrainerSettings, progress: Progress) -> Systems:
-    """Read both systems from the files or topics that the settings name."""
+    """Read both systems from the files or topics that the settings name.
+
+    Raises:
+        SettingsError: a file is absent.
+        SourceError: a system cannot be read, or the target's history cannot carry a model (`settings.force` reads on).
+    """
     source_stream, target_stream = open_source(settings), open_target(settings)
+    if settings.target.topic is None and not settings.force:
+        check_history(target_stream)  # before the source, whose reading can take minutes
     if settings.publish:
         progress.stage("check that models can be published")
         check_publishable(settings.kafka, settings.topics, settings.store)
     learned = read_learned_templates(settings)
     source, _ = read_corpus(source_stream, settings.sample_lines, settings.seed, progress)
     target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress, learned)
+    if not settings.force:
+        check_corpus(target, target_stream.spec)
     structlog.get_logger(__name__).info(
         "corpus.read",
         system=target.system,
@@ -168,6 +184,7 @@ def _learn(
         "source_lines": source.lines,
         "target_lines": target.lines,
         "unreadable_lines": target.unreadable_lines,
+        "keyless_lines": target.keyless_lines,
         "windows": target.windows,
         "signatures": len(target.signatures),
         "templates": len(context.templates),
@@ -179,7 +196,9 @@ def _learn(
     return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics), counts
 
 
-def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], model: TrainedModel, progress: Progress) -> int:
+def _deliver(
+    settings: TrainerSettings, files: Mapping[str, bytes], model: TrainedModel, progress: Progress, *, promote: bool
+) -> int:
     """Write the artifact to where it is wanted; the version that it is published as, 0 where it is not published."""
     if settings.out is not None:
         write_folder(settings.out, files)
@@ -194,7 +213,7 @@ def _deliver(settings: TrainerSettings, files: Mapping[str, bytes], model: Train
         system=settings.target.spec.name,
         labeller=model.labeller,
         metrics=model.metrics.flat(),
-        promote=settings.promote,
+        promote=promote,
     )
     return version
 
@@ -207,19 +226,3 @@ def _check_answered(collector: AnswerCollector) -> None:
             f"labeller {collector.labeller!r} must answer at least once, got {len(collector.answers)} abstentions "
             f"(most often: {reasons.most_common(1)[0][0]}): check its settings; nothing is published"
         )
-
-
-def _warnings(metrics: TrainingMetrics, groups: int) -> tuple[str, ...]:
-    if metrics.anomalous_answers:
-        return ()
-    warning = (
-        f"the labeller found no anomaly among {groups} distinct windows, so the model knows faults from the source "
-        "alone and may never alert: train on a longer or more varied history, or with another labeller"
-    )
-    return (warning,)
-
-
-def _ray_workers(context: TrainingContext, settings: TrainerSettings) -> Workers:
-    from trainer.workers.ray_actors import ray_workers
-
-    return ray_workers(context, settings.ray_address)

@@ -21,6 +21,7 @@ class TrainingReport:
         retrieval: `milvus`, or `exact` where Milvus could not be used.
         out: folder with the artifact, where one was requested.
         warnings: what the operator should know before trusting the model.
+        refused: why the model was not promoted: the history cannot carry it.
     """
 
     system: str
@@ -33,6 +34,7 @@ class TrainingReport:
     retrieval: str
     out: Path | None = None
     warnings: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, as `fusionlog train --json` prints it: metrics flat, by the manifest's names."""

@@ -6,7 +6,7 @@ environment over the file.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -191,6 +191,12 @@ class TrainerSettings(_Frozen):
     out: Path | None = Field(default=None, description="folder that the artifact is written to as well")
     publish: bool = Field(default=True, description="put the model on the models topic")
     promote: bool = Field(default=True, description="make it the champion, which agents serve")
+    force: bool = Field(
+        default=False, description="train, publish and promote although the history cannot carry a model"
+    )
+    workers: Literal["ray", "local"] = Field(
+        default="ray", description="Ray actors, or all in this process; a Ray that fails twice gives way to local ones"
+    )
     ray_address: str | None = Field(default=None, description="of a Ray cluster; without it one is started here")
 
     @field_validator("topic_prefix")

@@ -2,15 +2,22 @@
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from trainer.labellers import LABELLERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trainer.learning.evaluation import Share
+    from trainer.plan import TrainingPlan
+    from trainer.progress import ProgressRecord
     from trainer.report import TrainingReport
+    from trainer.settings import TrainerSettings
+
+Result = TypeVar("Result")
 
 _LAYOUTS = "plain, loghub-hdfs, loghub-bgl, loghub-openstack or custom"
 _STOPPING = "stopping: the workers are ended, nothing is published"
@@ -66,6 +73,7 @@ def train(
     answers: Annotated[Path | None, typer.Option(help="Recorded answers (JSON lines), for recorded.")] = None,
     budget: Annotated[int | None, typer.Option(help="Answers to ask the labeller for.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. (default: 0)")] = None,
+    workers: Annotated[str | None, typer.Option(help="ray, or local for all in this process. (default: ray)")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder that the artifact is written to.")] = None,
     publish: Annotated[
         bool | None, typer.Option("--publish/--no-publish", help="Publish the model. (default: publish)")
@@ -73,12 +81,18 @@ def train(
     promote: Annotated[
         bool | None, typer.Option("--promote/--no-promote", help="Let it serve at once. (default: promote)")
     ] = None,
+    force: Annotated[
+        bool | None, typer.Option("--force", help="Train and promote although the history cannot carry a model.")
+    ] = None,
     store: Annotated[str | None, typer.Option(help="Artifact store: kafka://, a folder or an fsspec URL.")] = None,
     bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka servers, host:port[,host:port].")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of fusionlog's topics.")] = None,
     progress_file: Annotated[
         Path | None, typer.Option(help="File that gets the progress as JSON lines, for a program that waits.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would be asked, and its cost; nothing is written.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> int:
     r"""Train a model for an unlabelled system and publish it.
@@ -93,11 +107,9 @@ def train(
     """
     from fusionlog.exits import FAILED
     from fusionlog.extras import require_extra
-    from fusionlog.render.console import emit, emit_json, fail, warn
-    from fusionlog.render.progress import show_progress
+    from fusionlog.render.console import fail
     from fusionlog.settings.load import load_settings
     from fusionlog.settings.logs import configure_logs
-    from fusionlog.signals import interrupted_by
     from trainer.settings import TrainerSettings
 
     overrides = {
@@ -135,9 +147,11 @@ def train(
         "recorded": {"answers": answers},
         "budget": budget,
         "seed": seed,
+        "workers": workers,
         "out": out,
-        "publish": publish,
+        "publish": None if dry_run else publish,  # a dry run needs no --out
         "promote": promote,
+        "force": force,
         "store": store,
         "kafka": {"bootstrap_servers": bootstrap_servers},
         "topic_prefix": topic_prefix,
@@ -145,21 +159,52 @@ def train(
     settings = load_settings(TrainerSettings, config, overrides)
     require_extra("train", "trainer")
     configure_logs()
+    if dry_run:
+        from trainer.plan import plan
+
+        planned = _run(plan, settings, progress_file)
+        if planned is None:
+            return fail(_INTERRUPTED, FAILED)
+        _show(planned, _plan_summary(planned), as_json)
+        return 0
     from trainer.recipe import train as run
+
+    report = _run(run, settings, progress_file)
+    if report is None:
+        return fail(_INTERRUPTED, FAILED)
+    _show(report, _summary(report), as_json)
+    if report.refused:
+        return fail(f"{'; '.join(report.refused)}; the model does not serve, --force promotes it", FAILED)
+    return 0
+
+
+def _run(
+    run: "Callable[[TrainerSettings, Callable[[ProgressRecord], None]], Result]",
+    settings: "TrainerSettings",
+    progress_file: Path | None,
+) -> "Result | None":
+    """The result of a run whose progress is shown; None where it was interrupted."""
+    from fusionlog.render.progress import show_progress
+    from fusionlog.signals import interrupted_by
 
     try:
         with interrupted_by((signal.SIGINT, signal.SIGTERM), _STOPPING), show_progress(progress_file) as progress:
-            report = run(settings, progress)
+            return run(settings, progress)
     except KeyboardInterrupt:
-        return fail(_INTERRUPTED, FAILED)
-    for warning in report.warnings:
+        return None
+
+
+def _show(result: "TrainingReport | TrainingPlan", summary: list[str], as_json: bool) -> None:
+    """Warnings, then the result as people or programs read it."""
+    from fusionlog.render.console import emit, emit_json, warn
+
+    for warning in result.warnings:
         warn(warning)
     if as_json:
-        emit_json(report.as_dict())
+        emit_json(result.as_dict())
     else:
-        for line in _summary(report):
+        for line in summary:
             emit(line)
-    return 0
 
 
 def _layout(layout: str | None, line_pattern: str | None) -> str | None:
@@ -172,7 +217,9 @@ def _summary(report: "TrainingReport") -> list[str]:
     counts, metrics = report.counts, report.metrics
     rows = {
         "system": report.system,
-        "version": f"{report.version}" if report.version else "not published",
+        "version": f"{report.version}{', not promoted' if report.refused else ''}"
+        if report.version
+        else "not published",
         "sha256": report.sha256,
         "artifact": str(report.out) if report.out is not None else "",
         "target": f"{counts['target_lines']} lines, {counts['windows']} windows ({counts['signatures']} distinct), "
@@ -190,6 +237,22 @@ def _summary(report: "TrainingReport") -> list[str]:
         "seconds": f"{report.seconds:g}",
     }
     return [f"{name:13} {value}" for name, value in rows.items() if value]
+
+
+def _plan_summary(plan: "TrainingPlan") -> list[str]:
+    """What a run would learn from and ask for."""
+    price = "no price set (openai.price_per_million_input_tokens and …_output_tokens)"
+    money = price if plan.estimated_cost is None else f"about {plan.estimated_cost:.2f} by the prices of the settings"
+    rows = {
+        "system": plan.system,
+        "target": f"{plan.lines} lines, {plan.windows} windows ({plan.signatures} distinct), "
+        f"{plan.groups} label groups",
+        "labeller": f"{plan.labeller}: {plan.answers_to_ask} answers to be asked, {plan.answers_remembered} remembered",
+        "tokens": f"about {plan.estimated_tokens}",
+        "cost": money if plan.estimated_tokens else "nothing",
+        "dry run": "nothing was asked, trained, published or written",
+    }
+    return [f"{name:13} {value}" for name, value in rows.items()]
 
 
 def _agreement(share: "Share", of_what: str) -> str:

@@ -19,6 +19,7 @@ from fusionlog.__main__ import run
 from fusionlog.render.progress import BarProgress, LogProgress
 from trainer.errors import SourceError
 from trainer.learning.evaluation import Share, TrainingMetrics
+from trainer.plan import TrainingPlan
 from trainer.progress import Count, ProgressRecord, Stage, decode_records
 from trainer.report import TrainingReport
 from trainer.settings import TrainerSettings
@@ -70,6 +71,21 @@ class FakeRecipe(ModuleType):
         return REPORT
 
 
+PLAN = TrainingPlan(
+    system="shop",
+    labeller="openai:judge",
+    lines=1000,
+    windows=200,
+    signatures=50,
+    groups=40,
+    answers_to_ask=30,
+    answers_remembered=10,
+    estimated_tokens=21_000,
+    estimated_cost=None,
+    warnings=("ten windows are few",),
+)
+
+
 @pytest.fixture
 def recipe(monkeypatch: pytest.MonkeyPatch) -> FakeRecipe:
     """Replaces the module of the recipe."""
@@ -95,7 +111,7 @@ def test_flags_become_settings(recipe: FakeRecipe, tmp_path: Path) -> None:
         ),
         *("--from", "2026-11-01T00:00:00Z", "--to", "offset:900"),
         *("--budget", "50", "--seed", "7", "--out", str(tmp_path), "--no-publish", "--no-promote", "--store", "/s"),
-        *("--bootstrap-servers", "k:1", "--topic-prefix", "p"),
+        *("--bootstrap-servers", "k:1", "--topic-prefix", "p", "--workers", "local", "--force"),
     ]
     assert run(["train", *arguments]) == 0
     settings = recipe.settings
@@ -108,6 +124,7 @@ def test_flags_become_settings(recipe: FakeRecipe, tmp_path: Path) -> None:
     assert (settings.labeller, str(settings.recorded.answers), settings.budget) == ("recorded", "a.jsonl", 50)
     assert (settings.seed, settings.publish, settings.promote, settings.store) == (7, False, False, "/s")
     assert (settings.kafka.bootstrap_servers, settings.topic_prefix) == ("k:1", "p")
+    assert (settings.workers, settings.force) == ("local", True)
 
 
 def test_a_line_pattern_alone_means_the_layout_that_takes_it(recipe: FakeRecipe) -> None:
@@ -170,6 +187,44 @@ def test_a_share_of_nothing_is_no_share(
     assert "source model  not known" in output
 
 
+def test_a_model_that_was_not_promoted_exits_1(
+    recipe: FakeRecipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report is printed as ever; the last line on standard error says why, and how to promote it."""
+    refused = dataclasses.replace(REPORT, refused=("answers must be of both classes",))
+    monkeypatch.setattr(recipe, "train", lambda *_: refused)
+    assert run(["train", "--target", "a.log", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["refused"] == ["answers must be of both classes"]
+    assert "answers must be of both classes; the model does not serve" in captured.err.splitlines()[-1]
+    assert run(["train", "--target", "a.log"]) == 1
+    assert "version       3, not promoted\n" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_and_trains_nothing(
+    recipe: FakeRecipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Windows, distinct windows, groups, questions, tokens and cost, for people and as JSON; the recipe is not run."""
+    planned: list[TrainerSettings] = []
+
+    def plan(settings: TrainerSettings, _progress: Callable[[ProgressRecord], None]) -> TrainingPlan:
+        planned.append(settings)
+        return PLAN
+
+    monkeypatch.setattr("trainer.plan.plan", plan)
+    assert run(["train", "--target", "a.log", "--dry-run"]) == 0
+    captured = capsys.readouterr()
+    assert "1000 lines, 200 windows (50 distinct), 40 label groups" in captured.out
+    assert "openai:judge: 30 answers to be asked, 10 remembered" in captured.out
+    assert "about 21000" in captured.out
+    assert "no price set" in captured.out
+    assert "warning: ten windows are few" in captured.err
+    assert run(["train", "--target", "a.log", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {**dataclasses.asdict(PLAN), "warnings": ["ten windows are few"]}
+    assert [settings.target.path for settings in planned] == ["a.log"] * 2
+    assert recipe.settings is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -179,6 +234,7 @@ def test_a_share_of_nothing_is_no_share(
             "budget must be greater than or equal to 10, got 1 (set on the command line)",
         ),
         (["--target", "a", "--target-layout", "bgl"], "target.spec.layout must be one of"),
+        (["--target", "a", "--workers", "dask"], "workers must be one of 'ray' or 'local', got 'dask'"),
         (["--target", "a", "--key-pattern", "("], "target.spec.key_pattern must be a regular expression, got '('"),
         (["--target", "a", "--config", "/absent.yaml"], "--config must be a readable file"),
     ],

@@ -1,7 +1,8 @@
 import os
 import signal
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,12 +14,14 @@ import ray
 from detector.model.shape import NetworkShape
 from detector.system import SystemSpec
 from trainer.context import TrainingContext
-from trainer.errors import LabellerError, TrainerError
+from trainer.errors import LabellerError, TrainerError, WorkersError
 from trainer.labellers import Mixture
-from trainer.labelling.base import Answer, Question
+from trainer.labelling.base import Answer, Question, SameLabeller
 from trainer.learning.encoding import make_embedder
 from trainer.learning.meta_learning import MetaSettings
+from trainer.settings import TrainerSettings
 from trainer.testing import TEXTS, FakeLabeller, corpus, history
+from trainer.workers.fallback import start_workers
 from trainer.workers.local import Workers, local_workers
 from trainer.workers.ray_actors import ATTEMPTS, ActorProxy, OneAtATime, ray_workers
 
@@ -124,8 +127,83 @@ def test_actors_do_what_local_workers_do_and_survive_their_deaths(
     for workers in both:
         workers.similarity.add(names, runs)
     _kill(behind_actors.similarity)
+    assert behind_actors.warnings == ()
     found, expected = (workers.similarity.neighbors(names, runs) for workers in both)
     assert [[match.group for match in one] for one in found] == [[match.group for match in one] for one in expected]
+
+
+@pytest.fixture
+def cluster() -> Iterator[Callable[[int], None]]:
+    """Starts a Ray with some CPUs that the run finds there; it is down afterwards."""
+
+    def start(cpus: int) -> None:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            num_gpus=0,
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+        )
+
+    yield start
+    ray.shutdown()
+
+
+def test_one_cpu_is_no_reason_to_wait(cluster: Callable[[int], None], context: TrainingContext) -> None:
+    """A Ray without room for the actors gives way to local workers, and the report says what it lacked."""
+    cluster(1)
+    target = {"path": "a.log"}
+    settings = TrainerSettings.model_validate({"target": target})
+    workers = start_workers(replace(context, milvus=None), settings, pause_seconds=0.0)
+    assert "must have 3 free CPUs, one for each actor, got 1 of 1" in workers.warnings[0]
+    assert not isinstance(workers.learner, ActorProxy)
+
+
+def test_few_cpus_are_fewer_labellers(cluster: Callable[[int], None], context: TrainingContext) -> None:
+    """The labeller that fits answers alone; what it cost in time is a warning."""
+    cluster(3)
+    workers = ray_workers(replace(context, make_labeller=SameLabeller(FakeLabeller()), labellers=4))
+    try:
+        assert "enough for 1 of 4 labellers" in workers.warnings[0]
+        batches = list(workers.labellers.label(QUESTIONS[:20]))
+        assert sum(map(len, batches)) == 20
+    finally:
+        workers.close()
+
+
+@pytest.fixture
+def broken_init(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`ray.init` fails; the calls that were made of Ray."""
+    calls: list[str] = []
+
+    def init(**_: Any) -> None:
+        calls.append("init")
+        raise RuntimeError("no raylet in time")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: calls.append("shutdown"))
+    return calls
+
+
+def test_an_address_at_which_nothing_listens_is_refused_at_once(
+    broken_init: list[str], context: TrainingContext
+) -> None:
+    """Ray would try for a quarter of an hour; the reason is that of the connection."""
+    with socket.socket() as held:  # bound and not listening: nothing else gets the port
+        held.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        with pytest.raises(WorkersError, match=f"Ray cluster that answers: '{address}', got .*refused"):
+            ray_workers(context, address)
+    assert broken_init == []
+
+
+def test_what_has_started_of_a_ray_that_fails_is_ended(broken_init: list[str], context: TrainingContext) -> None:
+    """The next attempt begins anew, and the error has the kind and the text of Ray's."""
+    with pytest.raises(WorkersError, match="Ray must start, got RuntimeError: no raylet in time"):
+        ray_workers(context)
+    assert broken_init == ["init", "shutdown"]
 
 
 class FakeMethod:
@@ -136,10 +214,11 @@ class FakeMethod:
 
 
 class FakeActor:
-    """An actor in this process: `call` and `resume` of a host."""
+    """An actor in this process: `call`, `ready` and `resume` of a host."""
 
-    def __init__(self, call: Any, resumed: list[Any]) -> None:
+    def __init__(self, call: Any, resumed: list[Any], ready: Any = lambda: None) -> None:
         self.call = FakeMethod(call)
+        self.ready = FakeMethod(ready)
         self.resume = self
         self.remote = resumed.append
 
@@ -147,12 +226,16 @@ class FakeActor:
 @pytest.fixture
 def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """`ray.get` makes the call of a fake reference."""
-    monkeypatch.setattr(ray, "get", lambda reference: reference())
+    monkeypatch.setattr(ray, "get", lambda reference, **_: reference())
     monkeypatch.setattr(ray, "kill", lambda _: None)
 
 
 def _dies(*_: Any) -> Any:
     raise ray.exceptions.RayActorError(error_msg="killed")
+
+
+def _waits(*_: Any) -> Any:
+    raise ray.exceptions.GetTimeoutError("no CPU")
 
 
 @pytest.mark.usefixtures("_without_ray")
@@ -174,7 +257,18 @@ def test_a_new_actor_resumes_from_the_last_change() -> None:
 def test_an_actor_that_keeps_dying_ends_the_run() -> None:
     """The error names the role, the number of deaths and the usual cause."""
     proxy = ActorProxy("learner", lambda: FakeActor(_dies, []))
-    with pytest.raises(TrainerError, match=f"the learner actor died {ATTEMPTS} times, last: .*is there enough memory"):
+    with pytest.raises(
+        TrainerError, match=f"the learner actor died {ATTEMPTS} times, last: .*are memory and CPUs enough"
+    ):
+        proxy.logits()
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_an_actor_that_finds_no_cpu_after_a_death_ends_the_run() -> None:
+    """A cluster that has lost a node has no room for the next actor: the call ends instead of waiting for ever."""
+    ready: Iterator[Any] = iter([lambda: None, *[_waits] * (ATTEMPTS - 1)])
+    proxy = ActorProxy("learner", lambda: FakeActor(_dies, [], next(ready)))
+    with pytest.raises(TrainerError, match="last: the learner actor found no free CPU in time"):
         proxy.logits()
 
 

@@ -159,15 +159,88 @@ def test_labels_of_the_target_reach_nothing(tmp_path: Path) -> None:
     assert not any("label" in entry for entry in logs)
 
 
-def test_a_history_without_anomalies_has_a_warning(tmp_path: Path) -> None:
-    """Where the labeller finds nothing wrong the report says so, and agreement on normal windows is no readiness."""
-    settings = tiny_settings(tmp_path)
+def write_healthy_orders(path: Path) -> None:
+    """Orders of every length from 1 to 60 lines, in which nothing fails."""
     start = datetime(2025, 1, 1, tzinfo=UTC)
-    with (tmp_path / "target.jsonl").open("w") as file:
-        for number in range(60):
-            for step, text in enumerate(("request accepted", "stock reserved", "request done")):
-                time = (start + timedelta(seconds=100 * number + step)).isoformat()
+    with path.open("w") as file:
+        for number in range(120):
+            steps = ["order received", *["item picked", "item scanned"] * (number // 4), "order closed"]
+            for step, text in enumerate(steps):
+                time = (start + timedelta(seconds=200 * number + step)).isoformat()
                 file.write(json.dumps({"time": time, "message": f"{text} order=o{number}"}) + "\n")
-    report = train(settings, make_workers=in_process)
-    assert "found no anomaly among 1 distinct windows" in report.warnings[0]
+
+
+class Agrees:
+    """Labellers that find every window normal."""
+
+    def label(self, questions: Sequence[Question]) -> Iterator[list[Answer]]:
+        yield [Answer(question.group, "normal", 0.9, prompt_hash=question.group) for question in questions]
+
+
+def without_anomaly(context: TrainingContext, _settings: TrainerSettings) -> Workers:
+    """Workers whose labellers find nothing wrong."""
+    return replace(local_workers(context), labellers=Agrees())
+
+
+@pytest.fixture
+def promoted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each model that was published was promoted; there is no broker."""
+    seen: list[bool] = []
+
+    def publish(*_: Any, promote: bool, **__: Any) -> tuple[int, str]:
+        seen.append(promote)
+        return len(seen), ""
+
+    monkeypatch.setattr("trainer.recipe.publish", publish)
+    monkeypatch.setattr("trainer.recipe.check_publishable", lambda *_: None)
+    return seen
+
+
+def test_a_history_without_anomalies_is_published_without_promotion(tmp_path: Path, promoted: list[bool]) -> None:
+    """Where the labeller finds nothing wrong the model waits, and the report says what to change."""
+    settings = tiny_settings(tmp_path, publish=True)
+    write_healthy_orders(tmp_path / "target.jsonl")
+    report = train(settings, make_workers=without_anomaly)
+    assert promoted == [False]
+    assert report.version == 1
+    assert "must find normal and anomalous windows, got no anomalous one among 30 answers" in report.refused[0]
+    assert report.warnings == ()
     assert report.metrics.transfer_readiness is None
+
+
+def test_force_promotes_and_warns_instead(tmp_path: Path, promoted: list[bool]) -> None:
+    """Who insists gets the model promoted, with the same words as a warning."""
+    settings = tiny_settings(tmp_path, publish=True, force=True)
+    write_healthy_orders(tmp_path / "target.jsonl")
+    report = train(settings, make_workers=without_anomaly)
+    assert promoted == [True]
+    assert report.refused == ()
+    assert "got no anomalous one" in report.warnings[0]
+
+
+def test_force_does_not_override_promote(tmp_path: Path, promoted: list[bool]) -> None:
+    """`promote: false` is about who decides, not about the history; a good history is promoted where it is true."""
+    train(tiny_settings(tmp_path, publish=True, promote=False, force=True), make_workers=in_process)
+    report = train(tiny_settings(tmp_path, publish=True), make_workers=in_process)
+    assert promoted == [False, True]
+    assert report.refused == ()
+
+
+def test_ten_windows_are_refused_before_anything_is_read_or_started(tmp_path: Path) -> None:
+    """Neither source nor workers are touched, and nothing is written; forced, the run gets its model."""
+    settings = tiny_settings(tmp_path)
+    path = tmp_path / "target.jsonl"
+    keys = [f'order=o{number}"' for number in range(10)]
+    path.write_text("".join(line for line in path.open() if any(key in line for key in keys)))
+    records: list[ProgressRecord] = []
+    with pytest.raises(SourceError, match=r"at least 16 distinct windows, got \d+ in 10 windows.*--force"):
+        train(settings, records.append, make_workers=_no_workers)
+    assert records == []
+    assert not (tmp_path / "work").exists()
+    report = train(settings.model_copy(update={"force": True}), make_workers=in_process)
+    assert any("distinct windows" in warning for warning in report.warnings)
+    assert (tmp_path / "out").exists()
+
+
+def _no_workers(*_: Any) -> Never:
+    raise AssertionError("no worker is needed")

@@ -191,6 +191,7 @@ class _Builder:
                 f"{topic}/{number}": (partition.first_offset, partition.last_offset)
                 for (topic, number), partition in self._partitions.items()
             },
+            keyless_lines=self._keyless,
             last_time_ms=max(0, *(one.time_ms for one in self._partitions.values())),
         )
 

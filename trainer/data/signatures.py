@@ -44,7 +44,8 @@ class Corpus:
         texts: template (or masked line, for lines that matched none) of every event id in the signatures.
         signatures: distinct sequences, sorted by id where lines were read, so that training does not depend on the
             order in which partitions come.
-        lines, unreadable_lines: lines read, and lines skipped as unreadable.
+        lines, unreadable_lines, keyless_lines: lines read, lines skipped as unreadable, and lines in no window since
+            they name no key.
         offset_ranges: `<topic>/<partition>` → first and last offset read.
         last_time_ms: event time of the last line read, 0 where lines have none.
     """
@@ -56,6 +57,7 @@ class Corpus:
     unreadable_lines: int = 0
     offset_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     last_time_ms: int = 0
+    keyless_lines: int = 0
 
     @property
     def windows(self) -> int:

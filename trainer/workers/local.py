@@ -100,12 +100,18 @@ class LabellerPool:
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers of a run; `close` releases all of them."""
+    """The workers of a run.
+
+    Attributes:
+        close: releases all of them.
+        warnings: how they differ from what the settings ask for.
+    """
 
     similarity: Similarity
     learner: Learner
     labellers: AnswersQuestions
     close: Callable[[], None]
+    warnings: tuple[str, ...] = ()
 
 
 def make_learner(context: TrainingContext) -> Learner:

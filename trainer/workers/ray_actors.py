@@ -4,35 +4,53 @@ The only import of Ray. Each role (`trainer.workers.local`) is built inside an a
 actor that dies is replaced: the new one resumes from the snapshot that the proxy took after the last change, and the
 call is repeated. Limits of a labeller (its share of the tokens, its deadline) start anew with its actor, so each death
 can cost one share of `max_tokens_total` more; answers that were yielded are never paid for again.
+
+An actor that finds no free CPU waits for ever in Ray. So a cluster's free CPUs are counted first and fewer labellers
+are started where there are few, and every actor must be running within a bounded time.
 """
 
 import os
 import signal
+import socket
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 import ray
 import structlog
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from trainer.context import TrainingContext
-from trainer.errors import TrainerError
+from trainer.errors import TrainerError, WorkersError
 from trainer.labelling.base import Answer, Labeller, Question
 from trainer.learning.training import Learner
 from trainer.workers.local import LabellerPool, Similarity, Workers, make_learner
 
 ATTEMPTS = 3
+PLACE_SECONDS = 120.0
+"""Within which an actor's process must run; on two busy cores four of them took 5 s."""
+_CONNECT_SECONDS = 5.0
 _CLOSE_SECONDS = 3.0
+_SINGLE_ROLES = 2
+"""Actors beside the labellers: similarity and learner."""
 
 
 class RoleHost:
-    """A role, built by `make(argument)` in the process of an actor."""
+    """A role, built by `make(argument)` in the process of an actor when it is first called."""
 
     def __init__(self, make: Callable[[Any], Any], argument: Any) -> None:
-        self._role = make(argument)
+        self._make = partial(make, argument)
+
+    @cached_property
+    def _role(self) -> Any:
+        return self._make()
+
+    def ready(self) -> None:
+        """Nothing: an answer means that the process runs."""
 
     def call(self, method: str, arguments: tuple[Any, ...]) -> tuple[Any, Any]:
         """Result of a method, and a snapshot of the role where the method has changed it."""
@@ -46,7 +64,8 @@ class RoleHost:
 
     def close(self) -> None:
         """Release what the role holds."""
-        self._role.close()
+        if "_role" in self.__dict__:
+            self._role.close()
 
 
 class ActorProxy:
@@ -61,6 +80,7 @@ class ActorProxy:
     def __init__(self, name: str, start: Callable[[], Any], fallback: Any = None) -> None:
         self._name, self._start, self._fallback = name, start, fallback
         self._actor = start()
+        self._placed = False
         self._snapshot: Any = None
         self._closed = False
 
@@ -68,6 +88,23 @@ class ActorProxy:
         if method.startswith("_"):
             raise AttributeError(method)
         return partial(self._call, method)
+
+    def wait_until_placed(self, seconds: float = PLACE_SECONDS) -> None:
+        """Return when the process of the actor runs.
+
+        Raises:
+            GetTimeoutError: it does not within `seconds`.
+            RayActorError: it died.
+        """
+        if self._placed:
+            return
+        try:
+            ray.get(self._actor.ready.remote(), timeout=max(0.0, seconds))
+        except GetTimeoutError as error:
+            raise GetTimeoutError(f"the {self._name} actor found no free CPU in time") from error
+        self._placed = True
+        if self._snapshot is not None:
+            self._actor.resume.remote(self._snapshot)
 
     def end(self, close: bool = False) -> None:
         """Kill the actor, after `close` where the role holds something; calls under way fail."""
@@ -84,17 +121,16 @@ class ActorProxy:
     def _call(self, method: str, *arguments: Any) -> Any:
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                self.wait_until_placed()
                 result, snapshot = _result(self._actor.call.remote(method, arguments))
-            except RayActorError as error:
+            except (RayActorError, GetTimeoutError) as error:
                 reason = str(error).splitlines()[0][:200]
                 if self._closed or (attempt == ATTEMPTS and self._fallback is None):
                     raise TrainerError(
-                        f"the {self._name} actor died {attempt} times, last: {reason}; is there enough memory?"
+                        f"the {self._name} actor died {attempt} times, last: {reason}; are memory and CPUs enough?"
                     ) from error
                 structlog.get_logger(__name__).warning("actor.died", actor=self._name, attempt=attempt, error=reason)
-                self._actor = self._start()
-                if self._snapshot is not None:
-                    self._actor.resume.remote(self._snapshot)
+                self._actor, self._placed = self._start(), False
             else:
                 self._snapshot = snapshot if snapshot is not None else self._snapshot
                 return result
@@ -105,30 +141,72 @@ def ray_workers(context: TrainingContext, address: str | None = None) -> Workers
     """Workers behind actors of the cluster at `address`; None starts one here, on the loopback, until they are closed.
 
     Raises:
-        TrainerError: Ray does not start, or the cluster does not answer.
+        WorkersError: Ray does not start, the cluster does not answer, or it has too few free CPUs.
     """
-    started = _start_ray(address, 2 + context.labellers)
-    reference = ray.put(context)
-
-    host = ray.remote(RoleHost).options(num_cpus=1)
-    similarity = ActorProxy("similarity", partial(host.remote, Similarity, reference))
-    learner = ActorProxy("learner", partial(host.remote, make_learner, reference))
-    # One for all labellers whose actors keep dying, so that together they spend the share of one labeller.
-    spare = OneAtATime(context.make_labeller(context.labellers))
-    start_labeller = partial(host.remote, context.make_labeller, context.labellers)
-    labellers = [ActorProxy("labeller", start_labeller, spare) for _ in range(context.labellers)]
+    started = _start_ray(address, _SINGLE_ROLES + context.labellers)
+    proxies: list[ActorProxy] = []
 
     def close() -> None:
         if not ray.is_initialized():
             return
-        similarity.end(close=True)
-        for proxy in (learner, *labellers):
-            proxy.end()
+        for proxy in proxies:
+            proxy.end(close=proxy is proxies[0])
         if started:
             ray.shutdown()
 
+    try:
+        # A Ray that was started here has one CPU per actor, whatever the machine has.
+        fitting = context.labellers if started and address is None else _fitting_labellers(context.labellers)
+        proxies += _proxies(replace(context, labellers=fitting))
+        _wait_until_placed(proxies)
+    except BaseException:
+        close()
+        raise
+    similarity, learner, *labellers = proxies
+    shortage = (
+        f"Ray's free CPUs were enough for {fitting} of {context.labellers} labellers, so labelling took longer: give "
+        "the cluster more CPUs, or set labellers to fewer"
+    )
+    warnings = (shortage,) if fitting < context.labellers else ()
     pool = LabellerPool(cast(list[Labeller], labellers))
-    return Workers(cast(Similarity, similarity), cast(Learner, learner), pool, close)
+    return Workers(cast(Similarity, similarity), cast(Learner, learner), pool, close, warnings)
+
+
+def _proxies(context: TrainingContext) -> list[ActorProxy]:
+    """Similarity, learner and labellers, their actors being started."""
+    reference = ray.put(context)
+    host = ray.remote(RoleHost).options(num_cpus=1)
+    # One for all labellers whose actors keep dying, so that together they spend the share of one labeller.
+    spare = OneAtATime(context.make_labeller(context.labellers))
+    start_labeller = partial(host.remote, context.make_labeller, context.labellers)
+    return [
+        ActorProxy("similarity", partial(host.remote, Similarity, reference)),
+        ActorProxy("learner", partial(host.remote, make_learner, reference)),
+        *(ActorProxy("labeller", start_labeller, spare) for _ in range(context.labellers)),
+    ]
+
+
+def _fitting_labellers(wanted: int) -> int:
+    """How many labellers the free CPUs of the cluster have room for, at most `wanted`.
+
+    Raises:
+        WorkersError: for none.
+    """
+    free = int(ray.available_resources().get("CPU", 0.0))
+    if free <= _SINGLE_ROLES:
+        total = int(ray.cluster_resources().get("CPU", 0.0))
+        raise WorkersError(f"Ray must have {_SINGLE_ROLES + 1} free CPUs, one for each actor, got {free} of {total}")
+    return min(wanted, free - _SINGLE_ROLES)
+
+
+def _wait_until_placed(proxies: Sequence[ActorProxy]) -> None:
+    """Wait until all actors run; something else may have taken the CPUs that were free before."""
+    deadline = monotonic() + PLACE_SECONDS
+    try:
+        for proxy in proxies:
+            proxy.wait_until_placed(deadline - monotonic())
+    except (GetTimeoutError, RayActorError) as error:
+        raise WorkersError(f"Ray must start {len(proxies)} actors within {PLACE_SECONDS:g} s, got: {error}") from error
 
 
 class OneAtATime:
@@ -158,6 +236,8 @@ def _start_ray(address: str | None, cpus: int) -> bool:
     """Connect to or start Ray; whether it was started here."""
     if ray.is_initialized():
         return False
+    if address is not None:
+        _check_reachable(address)
     root = str(Path(__file__).resolve().parents[2])
     others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != root]
     path = os.pathsep.join([root, *others])
@@ -176,7 +256,9 @@ def _start_ray(address: str | None, cpus: int) -> bool:
         options = started_here if address is None else {"address": address}
         ray.init(logging_level="ERROR", log_to_driver=False, **options)
     except Exception as error:
-        raise TrainerError(f"ray_address must name a Ray cluster that answers, got {address!r}: {error}") from error
+        ray.shutdown()  # what has started of it
+        must = "Ray must start" if address is None else f"ray_address must name a Ray cluster that answers: {address!r}"
+        raise WorkersError(f"{must}, got {type(error).__name__}: {error}") from error
     finally:
         if threading.current_thread() is threading.main_thread():
             # Ray puts one of its own in its place, which prints a trace and aborts.
@@ -187,3 +269,18 @@ def _start_ray(address: str | None, cpus: int) -> bool:
             else:
                 os.environ[name] = value
     return True
+
+
+def _check_reachable(address: str) -> None:
+    """Make sure that something listens at `host:port`: where nothing does, Ray itself tries for a quarter of an hour.
+
+    Raises:
+        WorkersError: nothing does; the message has the reason.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise WorkersError(f"ray_address must name a Ray cluster that answers: {address!r}, got {error}") from error
