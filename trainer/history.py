@@ -30,9 +30,8 @@ LEAST_DISTINCT = 16
 in logs; two short parts of OpenStack's have 3 and 6."""
 MOST_ABSTENTIONS = 0.5
 """Share of the answers: up to .15 of the heuristic; above a half the labeller does not know the system."""
-LEAST_HELD_OUT = 4
-"""Held-out answers: the fewest of which full agreement is better than a coin, since the lower bound of the interval of
-n of n, n / (n + 1.96²), is above a half from 4 on."""
+LEAST_ANSWERS = 16
+"""Answers, abstentions aside: as many as a history must have distinct windows."""
 
 _HEAD_LINES = 10_000  # read and parsed in about a second
 _FIRST_LINES = 1_000  # templates of random text take 1.7 s for so many lines, and 21 s for five times as many
@@ -121,10 +120,10 @@ def problems_of_answers(metrics: TrainingMetrics) -> tuple[str, ...]:
             f"at most {MOST_ABSTENTIONS:.0%} of the answers may be abstentions or unreadable, got "
             f"{metrics.abstentions} of {metrics.answers}: check the labeller's settings and limits, or take another"
         )
-    if metrics.guard.count < LEAST_HELD_OUT:
+    if metrics.guard.count < LEAST_ANSWERS:
         problems.append(
-            f"at least {LEAST_HELD_OUT} answers must be held out to judge the model, got {metrics.guard.count}: "
-            f"{longer}, or with a larger budget (a tenth is held out)"
+            f"at least {LEAST_ANSWERS} answers must teach and judge the model, got {metrics.guard.count}: {longer}, or "
+            "with a larger budget"
         )
     return tuple(problems)
 

@@ -229,9 +229,9 @@ def _summary(report: "TrainingReport") -> list[str]:
         "source model": "not known: it takes normal and anomalous answers, on general windows too"
         if metrics.transfer_readiness is None
         else _agreement(metrics.readiness, "answers on general windows"),
-        "model": _agreement(metrics.guard, "held-out answers")
+        "model": _agreement(metrics.guard, "answers that it had not seen")
         if metrics.guard.count
-        else "not known: no answer was held out",
+        else "not known: there was no answer to judge it by",
         "alert rate": f"{metrics.alert_rate * counts['windows']:.0f} of the history's {counts['windows']} windows "
         f"({metrics.alert_rate:.2%})",
         "seconds": f"{report.seconds:g}",

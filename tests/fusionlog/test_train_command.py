@@ -168,7 +168,7 @@ def test_people_get_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert "version       3\n" in output
     assert "1000 lines, 200 windows (50 distinct), 12 templates, 2 lines unreadable" in output
     assert "heuristic: 30 asked, 20 remembered, 4 anomalous, 1 abstentions" in output
-    assert "in 36 of 40 held-out answers (95% interval 77% to 96%)" in output
+    assert "in 36 of 40 answers that it had not seen (95% interval 77% to 96%)" in output
     assert "in 3 of 4 answers on general windows (95% interval 30% to 95%)" in output
     assert "3 of the history's 200 windows (1.50%)" in output
     assert len(output.splitlines()) <= 12
@@ -183,7 +183,7 @@ def test_a_share_of_nothing_is_no_share(
     monkeypatch.setattr(recipe, "train", lambda *_: nothing)
     assert run(["train", "--target", "a.log"]) == 0
     output = capsys.readouterr().out
-    assert "model         not known: no answer was held out" in output
+    assert "model         not known: there was no answer to judge it by" in output
     assert "source model  not known" in output
 
 

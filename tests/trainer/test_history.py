@@ -16,7 +16,7 @@ from trainer.data.sources import Target, open_target
 from trainer.errors import SourceError
 from trainer.history import (
     LEAST_DISTINCT,
-    LEAST_HELD_OUT,
+    LEAST_ANSWERS,
     check_corpus,
     check_history,
     problems_of_answers,
@@ -137,13 +137,13 @@ def test_a_tiny_system_of_orders_passes(tmp_path: Path) -> None:
     check_corpus(found, stream.spec)
 
 
-def metrics(anomalous: int = 5, abstentions: int = 0, answers: int = 60, held_out: int = 6) -> TrainingMetrics:
+def metrics(anomalous: int = 5, abstentions: int = 0, answers: int = 60, judging: int = 60) -> TrainingMetrics:
     """Metrics of a training with these answers."""
     return TrainingMetrics(
         answers=answers,
         abstentions=abstentions,
         anomalous_answers=anomalous,
-        guard=Share(0.9, 0.5, 1.0, held_out),
+        guard=Share(0.9, 0.5, 1.0, judging),
         readiness=Share(0.9, 0.5, 1.0, 4),
         neighbors_agree=0.9,
         alert_rate=0.02,
@@ -156,15 +156,15 @@ def metrics(anomalous: int = 5, abstentions: int = 0, answers: int = 60, held_ou
         (metrics(anomalous=0), "must find normal and anomalous windows, got no anomalous one among 60 answers"),
         (metrics(anomalous=50, abstentions=10), "got no normal one among 50 answers"),
         (metrics(abstentions=31), "at most 50% of the answers may be abstentions or unreadable, got 31 of 60"),
-        (metrics(held_out=LEAST_HELD_OUT - 1), "at least 4 answers must be held out to judge the model, got 3"),
+        (metrics(judging=LEAST_ANSWERS - 1), "at least 16 answers must teach and judge the model, got 15"),
     ],
 )
 def test_answers_that_carry_no_model_are_named(made: TrainingMetrics, message: str) -> None:
-    """One class, mostly abstentions, hardly an answer held out: one problem each."""
+    """One class, mostly abstentions, too few answers: one problem each."""
     (problem,) = problems_of_answers(made)
     assert message in problem
 
 
 def test_answers_at_the_limits_carry_a_model() -> None:
-    """One anomalous answer, half of them abstentions, four held out."""
-    assert problems_of_answers(metrics(anomalous=1, abstentions=30, held_out=LEAST_HELD_OUT)) == ()
+    """One anomalous answer, half of them abstentions, sixteen that judge."""
+    assert problems_of_answers(metrics(anomalous=1, abstentions=30, judging=LEAST_ANSWERS)) == ()

@@ -33,7 +33,7 @@ class TrainingMetrics:
         answers: groups that were asked about, abstentions included.
         abstentions: answers without a label.
         anomalous_answers: answers with the label `anomalous`.
-        guard: agreement of the final model with held-out answers.
+        guard: agreement of models that had not seen an answer with it (cross-fit).
         readiness: agreement of the source-only model with the labeller on the general part of the audit.
         neighbors_agree: share of answered groups whose nearest answered group has the same label.
         alert_rate: share of the history's windows that the model would alert on.
