@@ -34,7 +34,7 @@ def test_a_window_scores_the_same_alone_and_in_company() -> None:
     events = EventTable(make_embedder((known,)))
     events.add("one", known.texts)
     windows = [namespaced("one", signature.runs) for signature in known.signatures]
-    model = SmallModel(NetworkShape(event_dim=events.embedder.dim, hidden=8))
+    model = SmallModel(NetworkShape(event_dim=events.embedder.dim, hidden=8)).double()
     alone = [float(logits(model, events.tensor(), events, [window])[0]) for window in windows]
     assert np.allclose(logits(model, events.tensor(), events, windows, size=3), alone, atol=1e-5)
 

@@ -15,8 +15,8 @@ from trainer.data.lines import TargetLine
 from trainer.data.sources import Target, open_target
 from trainer.errors import SourceError
 from trainer.history import (
-    LEAST_DISTINCT,
     LEAST_ANSWERS,
+    LEAST_DISTINCT,
     check_corpus,
     check_history,
     problems_of_answers,

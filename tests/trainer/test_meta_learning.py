@@ -28,7 +28,7 @@ def setting() -> Setting:
     events.add("old", source.texts)
     events.add("new", target.texts)
     torch.manual_seed(0)
-    model = SmallModel(NetworkShape(event_dim=embedder.dim, hidden=12)).eval()
+    model = SmallModel(NetworkShape(event_dim=embedder.dim, hidden=12)).double().eval()
     learner = MetaLearner(model, events.tensor(), MetaSettings(steps=5, batch=8), seed=0)
     of_source = source_windows(source)
     of_target = tuple(namespaced("new", signature.runs) for signature in target.signatures)

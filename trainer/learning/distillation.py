@@ -230,7 +230,7 @@ class Distillation:
         nobody = np.zeros(len(labels.groups), np.bool_)
         count_path = self._regression.fit(*labels.training(without=nobody))
         logits = joined(self._learner.logits(), self._regression.logits(count_path))
-        calibration = calibrated(labels, out_of_fold)
+        calibration = calibrated(labels, out_of_fold, logits)
         answered = np.flatnonzero(labels.answered)
         given = [answer.label for answer in self._collector.answers.values()]
         metrics = TrainingMetrics(
