@@ -30,7 +30,12 @@ _LIBRARIES = ("drain3", "numpy", "ray", "safetensors", "torch")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The result of training; `similarities` are those of every target event to the source."""
+    """The result of training.
+
+    Attributes:
+        similarities: of every target event to the source.
+        threshold: probability from which a window alerts.
+    """
 
     state: State
     distilled: Distilled
@@ -38,6 +43,7 @@ class TrainedModel:
     routing: Routing
     labeller: str
     metrics: TrainingMetrics
+    threshold: float = 0.5
 
 
 def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes]:
@@ -60,6 +66,7 @@ def pack_model(context: TrainingContext, model: TrainedModel) -> dict[str, bytes
         golden_runs=golden_runs(target, model.distilled.logits, known),
         general_cosine=float(min(1.0, max(0.0, model.routing.tau))),
         calibration=model.distilled.calibration,
+        threshold=model.threshold,
         source_system=source.system,
         metrics=dict(sorted(model.metrics.flat().items())),
         transfer_readiness=model.metrics.transfer_readiness,

@@ -20,8 +20,9 @@ from schemas.chunks import sha256_of
 from trainer.context import Systems, TrainingContext
 from trainer.data.corpus import read_corpus
 from trainer.data.learned_templates import read_learned_templates
+from trainer.data.signatures import Corpus
 from trainer.data.sources import open_source, open_target
-from trainer.errors import LabellerError
+from trainer.errors import LabellerError, SourceError
 from trainer.export import TrainedModel, pack_model
 from trainer.history import check_corpus, check_history, problems_of_answers, problems_of_corpus
 from trainer.labellers import LABELLERS
@@ -30,9 +31,10 @@ from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.source_prior import source_prior
-from trainer.learning.distillation import Distillation, DistillationSettings
+from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
 from trainer.learning.encoding import make_embedder
 from trainer.learning.meta_learning import MetaSettings
+from trainer.learning.threshold import threshold_for
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
 from trainer.report import TrainingReport
@@ -42,6 +44,8 @@ from trainer.workers.local import Workers
 
 MakeWorkers = Callable[[TrainingContext, TrainerSettings], Workers]
 ReadSystems = Callable[[TrainerSettings, Progress], Systems]
+
+_THRESHOLD = 0.5
 
 
 def train(
@@ -117,6 +121,7 @@ def read_systems(settings: TrainerSettings, progress: Progress) -> Systems:
     target, templates = read_corpus(target_stream, settings.sample_lines, settings.seed, progress, learned)
     if not settings.force:
         check_corpus(target, target_stream.spec)
+    _check_times(settings, target)
     structlog.get_logger(__name__).info(
         "corpus.read",
         system=target.system,
@@ -179,7 +184,13 @@ def _learn(
     ).run()
     _check_answered(collector)
 
-    metrics = replace(distilled.metrics, meta_domain_accuracy=meta.domain_accuracy)
+    threshold, alerts = _alerts(settings, target, distilled)
+    metrics = replace(
+        distilled.metrics,
+        meta_domain_accuracy=meta.domain_accuracy,
+        alert_rate=alerts / target.windows,
+        alerts_per_day=alerts / target.days if target.days else None,
+    )
     counts = {
         "source_lines": source.lines,
         "target_lines": target.lines,
@@ -193,7 +204,28 @@ def _learn(
         "answers_remembered": collector.remembered,
     }
     state = workers.learner.state()
-    return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics), counts
+    return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics, threshold), counts
+
+
+def _alerts(settings: TrainerSettings, target: Corpus, distilled: Distilled) -> tuple[float, float]:
+    """The threshold, and the alerts that the history would have raised with it."""
+    probabilities = distilled.calibration.probabilities(distilled.logits)
+    windows = np.array([signature.windows for signature in target.signatures], np.float64)
+    threshold = _THRESHOLD
+    if settings.alerts_per_day is not None:
+        threshold = threshold_for(probabilities, windows, settings.alerts_per_day * target.days)
+    elif settings.alerts_per_1000_windows is not None:
+        threshold = threshold_for(probabilities, windows, settings.alerts_per_1000_windows * target.windows / 1000)
+    return threshold, float(windows[probabilities >= threshold].sum())
+
+
+def _check_times(settings: TrainerSettings, target: Corpus) -> None:
+    """Make sure that alerts a day can be counted, before anything is asked."""
+    if settings.alerts_per_day is not None and not target.days:
+        raise SourceError(
+            f"alerts_per_day must be of a target whose lines have times, got none in {target.lines} lines of "
+            f"{target.system!r}: give a layout and time format that find them, or alerts_per_1000_windows instead"
+        )
 
 
 def _deliver(

@@ -177,6 +177,12 @@ class TrainerSettings(_Frozen):
     meta_steps: int = Field(default=300, ge=1, le=500, description="steps of meta-learning on the source")
     final_steps: int = Field(default=500, ge=1, le=10_000, description="steps of the last fine-tuning on all answers")
     hidden: int = Field(default=64, ge=8, le=512, description="width of the small model")
+    alerts_per_day: float | None = Field(
+        default=None, gt=0, description="sets the threshold so that the history would have raised so many"
+    )
+    alerts_per_1000_windows: float | None = Field(
+        default=None, gt=0, le=1000, description="the same for a history whose lines have no times"
+    )
     word_vectors: Path | None = Field(
         default=None,
         description="GloVe text, or .npz with words and vectors; without it vectors are hashed from the words",
@@ -204,6 +210,12 @@ class TrainerSettings(_Frozen):
     def _prefix(cls, prefix: str) -> str:
         Topics(prefix)
         return prefix
+
+    @model_validator(mode="after")
+    def _one_budget_of_alerts(self) -> Self:
+        if self.alerts_per_day is not None and self.alerts_per_1000_windows is not None:
+            raise ValueError("at most one of alerts_per_day and alerts_per_1000_windows must be given, got both")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -72,6 +72,9 @@ def train(
     labeller: Annotated[str | None, typer.Option(help=f"{', '.join(LABELLERS)}. (default: heuristic)")] = None,
     answers: Annotated[Path | None, typer.Option(help="Recorded answers (JSON lines), for recorded.")] = None,
     budget: Annotated[int | None, typer.Option(help="Answers to ask the labeller for.")] = None,
+    alerts_per_day: Annotated[
+        float | None, typer.Option(help="Set the threshold so that the history would have raised so many.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. (default: 0)")] = None,
     workers: Annotated[str | None, typer.Option(help="ray, or local for all in this process. (default: ray)")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder that the artifact is written to.")] = None,
@@ -147,6 +150,7 @@ def train(
         "recorded": {"answers": answers},
         "budget": budget,
         "seed": seed,
+        "alerts_per_day": alerts_per_day,
         "workers": workers,
         "out": out,
         "publish": None if dry_run else publish,  # a dry run needs no --out
@@ -233,7 +237,7 @@ def _summary(report: "TrainingReport") -> list[str]:
         if metrics.guard.count
         else "not known: there was no answer to judge it by",
         "alert rate": f"{metrics.alert_rate * counts['windows']:.0f} of the history's {counts['windows']} windows "
-        f"({metrics.alert_rate:.2%})",
+        f"({metrics.alert_rate:.2%}{_per_day(metrics.alerts_per_day)})",
         "seconds": f"{report.seconds:g}",
     }
     return [f"{name:13} {value}" for name, value in rows.items() if value]
@@ -253,6 +257,10 @@ def _plan_summary(plan: "TrainingPlan") -> list[str]:
         "dry run": "nothing was asked, trained, published or written",
     }
     return [f"{name:13} {value}" for name, value in rows.items()]
+
+
+def _per_day(alerts: float | None) -> str:
+    return "" if alerts is None else f", {alerts:.3g} a day"
 
 
 def _agreement(share: "Share", of_what: str) -> str:

@@ -78,7 +78,7 @@ def test_events_of_no_template_count_nothing() -> None:
 def test_an_artifact_keeps_the_path(packed: Callable[[CountPath | None], dict[str, bytes]]) -> None:
     """What was packed is what is loaded, and a model without a path is loaded without one."""
     rows = len(unpack(packed(None)).templates)
-    path = CountPath(np.arange(2 * rows, dtype=np.float32).reshape(rows, 2) / 100, -0.125)
+    path = CountPath(np.linspace(-1, 1, 2 * rows, dtype=np.float32).reshape(rows, 2), -0.125)
     loaded = unpack(packed(path)).count_path
     assert loaded is not None
     assert np.array_equal(loaded.weights, path.weights)

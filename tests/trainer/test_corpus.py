@@ -279,6 +279,21 @@ def test_a_time_without_a_year_in_a_file_is_read() -> None:
     assert corpus.last_time_ms > 10**12
 
 
+def test_days_are_those_of_nearly_all_lines() -> None:
+    """The days of a history are the time that its lines span; a few wrong times are not believed; no time is no day."""
+    day_ms = 86_400_000
+    first = 1_700_000_000_000
+    times = [first + 10 * day_ms * number // 1_000 for number in range(1_000)]
+
+    def days(times: Sequence[int]) -> float:
+        lines = [TargetLine(b"order=%d a" % n, time, "raw", 0, n) for n, time in enumerate(times)]
+        return build_corpus(lines, SPEC, matcher_of(lines, SPEC)).days
+
+    assert days(times) == pytest.approx(10.0, rel=0.01)
+    assert days([1, 2, 3, *times[3:-2], 10**13, 10**13]) == pytest.approx(10.0, rel=0.01)
+    assert days([UNKNOWN_TIME_MS] * 50) == 0.0
+
+
 @pytest.mark.parametrize(
     "first",
     ["2025-03-04T10:00:00.5Z ", "2025-03-04 10:00:00,500 ", "[2025-03-04 10:00:00] ", "Mar  4 10:00:00 "],

@@ -7,7 +7,8 @@ from trainer.learning.pace import Pace
 
 def sizes(losses: list[float], longest: int) -> list[float]:
     """Sizes of all steps of a training whose batches have these losses."""
-    pace, found = Pace(longest), []
+    pace = Pace(longest)
+    found: list[float] = []
     while (size := pace.next(losses[: len(found)])) is not None:
         found.append(size)
     return found

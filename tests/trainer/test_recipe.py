@@ -55,6 +55,30 @@ def test_the_model_finds_what_the_labeller_found(tmp_path: Path) -> None:
     assert scores[0] < 0.5 <= scores[1]
 
 
+def test_a_budget_of_alerts_sets_the_threshold(tmp_path: Path) -> None:
+    """The history raises about as many alerts a day as are wanted, and the model, as loaded, holds that threshold.
+
+    The history has 250 windows in 0.29 days.
+    """
+    report = train(tiny_settings(tmp_path, alerts_per_day=20.0), make_workers=in_process)
+    assert report.metrics.alerts_per_day is not None
+    assert report.metrics.alerts_per_day == pytest.approx(20.0, rel=0.5)
+    assert report.metrics.alert_rate * 250 / 0.29 == pytest.approx(report.metrics.alerts_per_day, rel=0.05)
+    model = unpack(read_folder(tmp_path / "out"))
+    assert model.threshold != 0.5
+    per_windows = train(tiny_settings(tmp_path, alerts_per_1000_windows=24.0), make_workers=in_process)
+    assert per_windows.metrics.alert_rate == pytest.approx(0.024, rel=0.5)
+
+
+def test_alerts_a_day_need_times(tmp_path: Path) -> None:
+    """Without times the run ends before anything is asked, and the error names the setting that works."""
+    settings = tiny_settings(tmp_path, alerts_per_day=20.0)
+    lines = [json.loads(line) for line in (tmp_path / "target.jsonl").read_text().splitlines()]
+    (tmp_path / "target.jsonl").write_text("".join(json.dumps({"message": line["message"]}) + "\n" for line in lines))
+    with pytest.raises(SourceError, match="alerts_per_1000_windows"):
+        train(settings, make_workers=in_process)
+
+
 def test_settings_and_seed_are_logged_first_and_without_secrets(tmp_path: Path) -> None:
     """The first line of a run says what it will do, defaults included; a key is not in it."""
     settings = tiny_settings(tmp_path, seed=7, openai={"api_key": "sk-very-secret"})

@@ -5,10 +5,11 @@ distinct windows, never with lines.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 
+import numpy as np
 import structlog
 
 from detector.input.redact import without_secrets
@@ -30,6 +31,8 @@ from trainer.progress import Progress
 EXAMPLE_WINDOWS = 64
 _STEP_LINES = 5_000
 _BATCH_LINES = 1_000
+_MINUTE_MS, _MINUTES_OF_DAY = 60_000, 1_440
+_END_SHARE = 0.01
 
 
 def read_corpus(
@@ -145,6 +148,7 @@ class _Builder:
         self._texts: dict[str, str] = {}
         self._unreadable: Counter[str] = Counter()
         self._lines = self._keyless = 0
+        self._lines_of_minute: Counter[int] = Counter()
 
     def add(self, topic: str, number: int, lines: Sequence[Line]) -> None:
         """Take the next lines of a partition."""
@@ -164,6 +168,8 @@ class _Builder:
                     partition.anomalous_offsets.add(line.offset)
         for read in batch.lines:
             partition.time_ms = read.time_ms
+            if read.time_ms > 0:
+                self._lines_of_minute[read.time_ms // _MINUTE_MS] += 1
             if read.keys:
                 if read.event.id not in self._texts:
                     self._texts[read.event.id] = without_secrets(read.event.text, keep_users=True)
@@ -193,6 +199,7 @@ class _Builder:
             },
             keyless_lines=self._keyless,
             last_time_ms=max(0, *(one.time_ms for one in self._partitions.values())),
+            days=_days(self._lines_of_minute),
         )
 
     def _signature(self, runs: Runs, row: _Row) -> Signature:
@@ -234,6 +241,16 @@ class _Builder:
                 row.anomalous += not partition.anomalous_offsets.isdisjoint(window.offsets)
             if len(row.examples) < EXAMPLE_WINDOWS:
                 row.examples.append(window.id)
+
+
+def _days(lines_of_minute: Mapping[int, int]) -> float:
+    """Days that lines span, from the minutes between which all but one in a hundred at each end lie."""
+    if not lines_of_minute:
+        return 0.0
+    minutes = sorted(lines_of_minute)
+    share = np.cumsum([lines_of_minute[minute] for minute in minutes]) / sum(lines_of_minute.values())
+    first, last = (minutes[int(np.searchsorted(share, at))] for at in (_END_SHARE, 1.0 - _END_SHARE))
+    return (last - first + 1) / (1.0 - 2.0 * _END_SHARE) / _MINUTES_OF_DAY
 
 
 def _counted(lines: Iterable[Line], progress: Progress) -> Iterator[Line]:

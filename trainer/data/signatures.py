@@ -48,6 +48,7 @@ class Corpus:
             they name no key.
         offset_ranges: `<topic>/<partition>` → first and last offset read.
         last_time_ms: event time of the last line read, 0 where lines have none.
+        days: time that the lines span, 0 where they have none; a few wrong times do not change it.
     """
 
     system: str
@@ -57,6 +58,7 @@ class Corpus:
     unreadable_lines: int = 0
     offset_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     last_time_ms: int = 0
+    days: float = 0.0
     keyless_lines: int = 0
 
     @property

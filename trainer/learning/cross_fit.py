@@ -11,19 +11,23 @@ import numpy.typing as npt
 
 from detector.model.calibration import Calibration
 from detector.model.count_path import CountPath, EventCounts, joined
+from detector.model.network import MAX_RUNS
 from trainer.data.signatures import Corpus
 from trainer.learning.answer_weights import chance_right, weight_of
 from trainer.learning.calibration import fit
 from trainer.learning.count_regression import fit_counts
+from trainer.learning.evaluation import Share, agreement
 from trainer.learning.group_labels import GroupLabels
 
 Floats = npt.NDArray[np.float64]
-_LEAST_OF_A_CLASS = 6
-"""Answers. Of two anomalous ones among 45 (a history of 55 windows of HDFS), each scored by a model that knew only the
-other one, the cross-fit took the final model for worthless."""
+_UNKNOWN_CLASS, _KNOWN_CLASS = 4, 20
+"""Answers of the rarer class. With up to four, a model without a fold of them hardly knows the class; with twenty, each
+fold leaves more than twelve. Of two anomalous answers among 45 (a history of 55 windows of HDFS), each was scored by a
+model that knew only the other one: both got less than any normal answer, and the calibrated model never alerted."""
 _REMEMBERED = 0.5
-"""Share of the distance between the classes that is memory where a class has few answers. In the same history the two
-anomalous answers lay 11 above the normal ones, and five of seven anomalies of the windows after it 4 to 6 above them."""
+"""How far the logits of a rare class that a model has learned by heart lie too far from the other class, as a share of
+the distance. In the same history the two anomalous answers lay 11 above the normal ones, and of the seven anomalies after
+it five lay 4 to 6 above them."""
 
 TrainAnew = Callable[[Floats, Floats, int], Floats]
 """Trains a network on labels [n] with weights [n], as fold number; logits [n] of all signatures."""
@@ -35,7 +39,7 @@ class CountRegression:
     def __init__(self, corpus: Corpus) -> None:
         self.events = tuple(sorted(corpus.texts))
         row_of = {event: row for row, event in enumerate(self.events)}
-        self._counts = EventCounts.of([signature.runs for signature in corpus.signatures], row_of)
+        self._counts = EventCounts.of([signature.runs[-MAX_RUNS:] for signature in corpus.signatures], row_of)
 
     def fit(self, labels: Floats, weights: Floats) -> CountPath:
         """Fitted on labels [n] with weights [n]."""
@@ -84,22 +88,33 @@ def out_of_fold_logits(labels: GroupLabels, regression: CountRegression, train_a
 def calibrated(labels: GroupLabels, out_of_fold: Floats, final: Floats) -> Calibration:
     """The calibration by which logits [n] of signatures fit the labeller's answers, √windows as weights.
 
-    Where a class has so few answers that a model without a fold of them hardly knows the class, out-of-fold logits
-    say little about the final model, and how many windows are anomalous is not known either. Then its own logits are
-    calibrated, both classes with the same weight, those of the smaller class moved towards the other one by what the
-    model only remembers.
+    It rests on out-of-fold logits as far as both classes have answers enough for that (20 of the rarer one). As far as
+    not (4 or fewer), it rests on the final model's own logits, those of the rarer class moved towards the other class,
+    and both classes have the same weight, since the share of anomalies is as little known.
     """
     chosen = np.flatnonzero(labels.answered[labels.group_of])
     label, weights = labels.label[labels.group_of[chosen]], np.sqrt(labels.windows[chosen])
-    answers = labels.label[labels.answered]
-    if min(int((answers == side).sum()) for side in (0.0, 1.0)) >= _LEAST_OF_A_CLASS:
-        return fit(out_of_fold[chosen], label, weights)
-    logits = final[chosen].copy()
     sides = [label == side for side in (0.0, 1.0)]
     if not all(side.any() for side in sides):
-        return fit(logits, label, weights)
-    few, many = sorted(sides, key=lambda side: int(side.sum()))
-    logits[few] -= _REMEMBERED * (logits[few] - np.average(logits[many], weights=weights[many]))
+        return fit(out_of_fold[chosen], label, weights)
+    rare, usual = sorted(sides, key=lambda side: float(weights[side].sum()))
+    remembered = final[chosen].copy()
+    remembered[rare] -= _REMEMBERED * (remembered[rare] - np.average(remembered[usual], weights=weights[usual]))
+    known = _known(labels)
     for side in sides:
-        weights[side] /= float(weights[side].sum())
-    return fit(logits, label, weights)
+        weights[side] /= float(weights[side].sum()) ** (1.0 - known)
+    return fit(known * out_of_fold[chosen] + (1.0 - known) * remembered, label, weights)
+
+
+def unseen_agreement(labels: GroupLabels, out_of_fold: Floats) -> Share:
+    """How often models that had not seen an answer agree with it."""
+    rows = np.flatnonzero(labels.answered)
+    logits, label = out_of_fold[labels.first[rows]], labels.label[rows]
+    return agreement(fit(logits, label, np.sqrt(labels.group_windows[rows])).probabilities(logits), label)
+
+
+def _known(labels: GroupLabels) -> float:
+    """From 0 to 1, how well the answers of the rarer class show what the class is."""
+    answers = labels.label[labels.answered]
+    rarer = min(int((answers == side).sum()) for side in (0.0, 1.0))
+    return float(np.clip((rarer - _UNKNOWN_CLASS) / (_KNOWN_CLASS - _UNKNOWN_CLASS), 0.0, 1.0))

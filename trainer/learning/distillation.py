@@ -20,11 +20,16 @@ from trainer.labellers import Mixture
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.retrieval import FindsNeighbors, Match
 from trainer.learning.calibration import fit
-from trainer.learning.cross_fit import CountRegression, calibrated, out_of_fold_logits, weigh_answers
+from trainer.learning.cross_fit import (
+    CountRegression,
+    calibrated,
+    out_of_fold_logits,
+    unseen_agreement,
+    weigh_answers,
+)
 from trainer.learning.evaluation import (
     Share,
     TrainingMetrics,
-    agreement,
     alert_rate,
     balanced_agreement,
     share,
@@ -231,13 +236,12 @@ class Distillation:
         count_path = self._regression.fit(*labels.training(without=nobody))
         logits = joined(self._learner.logits(), self._regression.logits(count_path))
         calibration = calibrated(labels, out_of_fold, logits)
-        answered = np.flatnonzero(labels.answered)
         given = [answer.label for answer in self._collector.answers.values()]
         metrics = TrainingMetrics(
             answers=len(given),
             abstentions=given.count("abstain"),
             anomalous_answers=given.count("anomalous"),
-            guard=agreement(calibration.probabilities(out_of_fold[labels.first[answered]]), labels.label[answered]),
+            guard=unseen_agreement(labels, out_of_fold),
             readiness=readiness,
             neighbors_agree=self._neighbors_agree(),
             alert_rate=alert_rate(calibration.probabilities(logits), labels.windows),
@@ -246,7 +250,7 @@ class Distillation:
             rolled_back=self._rolled_back,
             labels_from_source_model=self._from_source_model,
         )
-        self._log.info("model.cross_fitted", guard=round(metrics.guard.value, 4), answers=len(answered))
+        self._log.info("model.cross_fitted", guard=round(metrics.guard.value, 4), answers=metrics.guard.count)
         return Distilled(count_path, self._regression.events, calibration, logits, metrics)
 
     def _neighbors_agree(self) -> float:

@@ -36,7 +36,8 @@ class TrainingMetrics:
         guard: agreement of models that had not seen an answer with it (cross-fit).
         readiness: agreement of the source-only model with the labeller on the general part of the audit.
         neighbors_agree: share of answered groups whose nearest answered group has the same label.
-        alert_rate: share of the history's windows that the model would alert on.
+        alert_rate: share of the history's windows that the model would alert on, at its threshold.
+        alerts_per_day: how many these are a day; None where the history's lines have no time.
         meta_domain_accuracy: how often the domain head was right at the end of meta-learning; 0.5 is a guess.
         routing: figures of the router; None without a signature.
         disputed: answers that a confident model contradicted; None where no answer was checked.
@@ -51,6 +52,7 @@ class TrainingMetrics:
     readiness: Share
     neighbors_agree: float
     alert_rate: float
+    alerts_per_day: float | None = None
     meta_domain_accuracy: float = 0.5
     routing: RoutingStatistics | None = None
     disputed: int | None = None
@@ -80,6 +82,7 @@ class TrainingMetrics:
             "readiness_answers": self.readiness.count,
             "neighbours_agree": self.neighbors_agree,
             "alert_rate": self.alert_rate,
+            "alerts_per_day": self.alerts_per_day,
             "meta_domain_accuracy": self.meta_domain_accuracy,
             **({f"router_{name}": value for name, value in asdict(self.routing).items()} if self.routing else {}),
         }

@@ -34,7 +34,8 @@ class Pace:
         step, self._step = self._step, self._step + 1
         if step >= self._longest:
             return None
-        if self._shrinks_from is None and (step >= self._last_full or self._ended(losses)):
+        grown = step >= self._warm_up + 2 * _SPAN  # before, the loss depends on the size of the steps
+        if self._shrinks_from is None and (step >= self._last_full or (grown and self._ended(losses))):
             self._shrinks_from = step
         if self._shrinks_from is not None:
             left = self._shrinks_from + self._cool_down - step
@@ -43,7 +44,7 @@ class Pace:
 
     def _ended(self, losses: Sequence[float]) -> bool:
         """Whether the mean loss of the last span is hardly below that of the span before."""
-        if len(losses) < 2 * _SPAN or len(losses) % _SPAN:
+        if len(losses) % _SPAN:
             return False
         before, last = np.mean(losses[-2 * _SPAN : -_SPAN]), np.mean(losses[-_SPAN:])
         return bool(last > (1.0 - _LEAST_GAIN) * before)
