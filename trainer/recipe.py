@@ -31,10 +31,10 @@ from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
 from trainer.labelling.source_prior import source_prior
+from trainer.learning.calibration import threshold_for
 from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
 from trainer.learning.encoding import make_embedder
 from trainer.learning.meta_learning import MetaSettings
-from trainer.learning.threshold import threshold_for
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
 from trainer.report import TrainingReport

@@ -1,4 +1,4 @@
-"""From the network's logit to a probability."""
+"""From a window's logit to a probability."""
 
 import msgspec
 import numpy as np

@@ -43,7 +43,7 @@ class DetectionModel:
         version: the pointer's version; 0 when loaded without a pointer.
         sha256: hash of the manifest's bytes.
         threshold: probability from which (`>=`) a window is anomalous.
-        calibration: from the network's logit to a probability.
+        calibration: from a window's logit to a probability.
         general_cosine: similarity to the source from which an event counts as general knowledge.
         labeller: what labelled the target's windows.
         count_path: beside the network, a row for each template; None in models of releases that had none.

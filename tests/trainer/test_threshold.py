@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.learning.threshold import threshold_for
+from trainer.learning.calibration import threshold_for
 
 
 def alerts_at(threshold: float, probabilities: np.ndarray, windows: np.ndarray) -> float:

@@ -12,8 +12,9 @@ _OTHERS = 0.5
 """Weight of what the other answers say. On recorded answers about three real systems (pool halves), 0.25 to 0.5 gave
 F1 .9633 and .982 to .983 on the two with wrong answers; 0 and 1 gave less on one of them."""
 _MOST_OTHERS = 2.0
-"""Bound of their logit. It holds the share of anomalies too, which is low for every rare window: unbounded, ten anomalous
-answers of confidence 0.8 that agree with each other would be overruled by three hundred normal ones about other lines."""
+"""Bound of their logit. It holds the share of anomalies too, which is low for every rare window: unbounded, ten
+anomalous answers of confidence 0.8 that agree with each other would be overruled by three hundred normal ones about
+other lines."""
 
 
 def chance_right(labels: Floats, confidences: Floats, others: Floats) -> Floats:

@@ -9,6 +9,9 @@ from scipy.optimize import minimize
 
 from detector.model.calibration import sigmoid
 from detector.model.count_path import CountPath, EventCounts
+from detector.model.network import MAX_RUNS
+from trainer.data.signatures import Corpus
+from trainer.learning.group_labels import GroupLabels
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,3 +59,30 @@ def fit_counts(counts: EventCounts, events: int, labels: Floats, weights: Floats
         options={"maxiter": _ITERATIONS, "ftol": 1e-12, "gtol": 1e-6},
     ).x
     return CountPath(found[:-1].reshape(2, events).T.astype(np.float32), float(found[-1]))
+
+
+class CountRegression:
+    """The path for counts of a corpus, fitted on the labels of its groups; `events` names its rows."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.events = tuple(sorted(corpus.texts))
+        row_of = {event: row for row, event in enumerate(self.events)}
+        self._counts = EventCounts.of([signature.runs[-MAX_RUNS:] for signature in corpus.signatures], row_of)
+
+    def fit(self, labels: Floats, weights: Floats) -> CountPath:
+        """Fitted on labels [n] with weights [n]."""
+        return fit_counts(self._counts, len(self.events), labels, weights)
+
+    def logits(self, path: CountPath) -> Floats:
+        """[n] logits of all signatures."""
+        return path.logits(self._counts)
+
+    def out_of_fold(self, labels: GroupLabels) -> Floats:
+        """[n] logits of all signatures, each by a regression that had not seen the labels of its fold."""
+        result = np.zeros(len(labels.windows))
+        for fold in range(labels.folds):
+            inside = labels.fold == fold
+            found = self.logits(self.fit(*labels.training(inside)))
+            chosen = inside[labels.group_of]
+            result[chosen] = found[chosen]
+        return result

@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.model.calibration import Calibration
-from detector.model.count_path import CountPath, EventCounts, joined
-from detector.model.network import MAX_RUNS
-from trainer.data.signatures import Corpus
+from detector.model.count_path import joined
 from trainer.learning.answer_weights import chance_right, weight_of
 from trainer.learning.calibration import fit
-from trainer.learning.count_regression import fit_counts
+from trainer.learning.count_regression import CountRegression
 from trainer.learning.evaluation import Share, agreement
 from trainer.learning.group_labels import GroupLabels
 
@@ -26,38 +24,11 @@ fold leaves more than twelve. Of two anomalous answers among 45 (a history of 55
 model that knew only the other one: both got less than any normal answer, and the calibrated model never alerted."""
 _REMEMBERED = 0.5
 """How far the logits of a rare class that a model has learned by heart lie too far from the other class, as a share of
-the distance. In the same history the two anomalous answers lay 11 above the normal ones, and of the seven anomalies after
-it five lay 4 to 6 above them."""
+the distance. In the same history the two anomalous answers lay 11 above the normal ones, and five of the seven
+anomalies that came after it lay 4 to 6 above them."""
 
 TrainAnew = Callable[[Floats, Floats, int], Floats]
 """Trains a network on labels [n] with weights [n], as fold number; logits [n] of all signatures."""
-
-
-class CountRegression:
-    """The path for counts of a corpus, fitted on the labels of its groups; `events` names its rows."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        self.events = tuple(sorted(corpus.texts))
-        row_of = {event: row for row, event in enumerate(self.events)}
-        self._counts = EventCounts.of([signature.runs[-MAX_RUNS:] for signature in corpus.signatures], row_of)
-
-    def fit(self, labels: Floats, weights: Floats) -> CountPath:
-        """Fitted on labels [n] with weights [n]."""
-        return fit_counts(self._counts, len(self.events), labels, weights)
-
-    def logits(self, path: CountPath) -> Floats:
-        """[n] logits of all signatures."""
-        return path.logits(self._counts)
-
-    def out_of_fold(self, labels: GroupLabels) -> Floats:
-        """[n] logits of all signatures, each by a regression that had not seen the labels of its fold."""
-        result = np.zeros(len(labels.windows))
-        for fold in range(labels.folds):
-            inside = labels.fold == fold
-            found = self.logits(self.fit(*labels.training(inside)))
-            chosen = inside[labels.group_of]
-            result[chosen] = found[chosen]
-        return result
 
 
 def weigh_answers(labels: GroupLabels, regression: CountRegression) -> None:

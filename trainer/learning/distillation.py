@@ -20,8 +20,8 @@ from trainer.labellers import Mixture
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.retrieval import FindsNeighbors, Match
 from trainer.learning.calibration import fit
+from trainer.learning.count_regression import CountRegression
 from trainer.learning.cross_fit import (
-    CountRegression,
     calibrated,
     out_of_fold_logits,
     unseen_agreement,
@@ -125,7 +125,7 @@ class Distillation:
             self._round(number, batch)
         weigh_answers(self._labels, self._regression)
         out_of_fold = self._cross_fit(source_model)
-        self._train("final", np.zeros(len(self._labels.groups), np.bool_))
+        self._train("final", np.zeros(len(self._labels.groups), np.bool_), self._settings.final_steps)
         return self._finish(readiness, out_of_fold)
 
     def _audit(self) -> Share:
@@ -198,7 +198,7 @@ class Distillation:
     def _fine_tune(self, name: str) -> None:
         """Fine-tune for a round; undone where the model then agrees less with held-out answers."""
         state, before = self._learner.state(), self._held_out_agreement()
-        loss = self._train(name, self._labels.held_out)
+        loss = self._train(name, self._labels.held_out, self._settings.round_steps)
         after = self._held_out_agreement()
         rolled_back = after < before - _ROLL_BACK
         if rolled_back:
@@ -208,12 +208,11 @@ class Distillation:
             "model.fine_tuned", step=name, loss=round(loss, 4), guard=round(after, 4), rolled_back=rolled_back
         )
 
-    def _train(self, name: str, without: npt.NDArray[np.bool_]) -> float:
-        """Train on all labels but those of the groups left out [g]; the loss at the end."""
+    def _train(self, name: str, without: npt.NDArray[np.bool_], steps: int) -> float:
+        """Train at most `steps` batches on all labels but those of the groups left out [g]; the loss at the end."""
         if not self._labels.has_both_classes(~without):
             self._log.warning("distillation.one_class", step=name, answers=int(self._labels.answered.sum()))
         self._progress.stage(f"fine-tune {name}", None)
-        steps = self._settings.round_steps if name.startswith("round") else self._settings.final_steps
         return self._learner.fine_tune(*self._labels.training(without), steps, self._settings.mixture)
 
     def _cross_fit(self, source_model: State) -> Floats:
