@@ -84,7 +84,7 @@ def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger: Lab
     collector = _collector(groups, ledger, labeller)
     answers = collector.ask(groups, 0, Progress())
     assert len(labeller.asked) == collector.asked == len(ledger) < len(groups)
-    assert collector.asked + collector.remembered == len(groups)
+    assert (collector.remembered, collector.shared) == (0, len(groups) - collector.asked)
     assert [answer.group for answer in answers] == [group.id for group in groups]
     assert all(answer.label != "abstain" for answer in answers)
 
@@ -92,6 +92,7 @@ def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger: Lab
     again = _collector(groups, ledger, labeller)
     assert again.ask(groups, 0, Progress()) == answers
     assert labeller.asked == []
+    assert (again.remembered, again.shared) == (len(groups), 0)
 
 
 def test_the_answer_about_one_window_is_that_of_its_group_when_counts_change(ledger: LabelLedger) -> None:

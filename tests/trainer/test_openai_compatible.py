@@ -94,9 +94,11 @@ def test_an_endpoint_that_never_answers_ends_the_labelling(play: Play, words: st
 
     with ChatStub(counted) as stub:
         labeller = _labeller(base_url=stub.url, timeout_seconds=0.2)
+        questions = [_question(f"g{n}") for n in range(50)]
+        if words != "status 500":  # what calls may have cost comes first
+            assert any(answer.tokens for answer in labeller.label(questions))
         with pytest.raises(LabellerError, match=rf"openai\.base_url must name an endpoint that answers, got {words}"):
-            for _ in range(2):  # what calls may have cost comes first
-                labeller.label([_question(f"g{n}") for n in range(50)])
+            labeller.label(questions)
     assert len(sent) == POLICY.silent_prompts * POLICY.attempts
 
 

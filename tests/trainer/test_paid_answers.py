@@ -159,7 +159,7 @@ def test_what_an_endpoint_that_never_answers_may_charge_is_in_the_ledger(runs: R
     sent = []
     for _ in range(2):
         before = len(runs.stub.requests)
-        with pytest.raises(LabellerError, match="must answer at least once|must name an endpoint that answers"):
+        with pytest.raises(LabellerError, match=r"must answer at least once|must name an endpoint that answers"):
             runs.train(runs.settings(max_tokens_total=3_000))
         sent.append(len(runs.stub.requests) - before)
     assert sent[0] in range(2, 7)
