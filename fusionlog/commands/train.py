@@ -260,7 +260,8 @@ def _plan_summary(plan: "TrainingPlan") -> list[str]:
         "system": plan.system,
         "target": f"{plan.lines} lines, {plan.windows} windows ({plan.signatures} distinct), "
         f"{plan.groups} label groups",
-        "labeller": f"{plan.labeller}: {plan.answers_to_ask} answers to be asked, {plan.answers_remembered} remembered",
+        "labeller": f"{plan.labeller}: {plan.answers_to_ask} answers to be asked, {plan.answers_remembered} remembered"
+        + (f", {plan.answers_shared} shared by equal questions" if plan.answers_shared else ""),
         "tokens": f"about {plan.estimated_tokens}",
         "cost": money if plan.estimated_tokens else "nothing",
         "dry run": "nothing was asked, trained, published or written",

@@ -71,7 +71,9 @@ class AnswerCollector:
         open_questions: dict[str, Question] = {}
         for question in questions:
             key = key_of[question.group]
-            answer = self._ledger.find(self.labeller, key) or self._of_other_member(self._group[question.group])
+            answer = self._ledger.find(self.labeller, key)
+            if answer is None and not self._ledger.was_revoked(key):  # else it is asked anew
+                answer = self._of_other_member(self._group[question.group])
             if answer is not None:
                 found[key] = answer
             else:
