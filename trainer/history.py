@@ -65,12 +65,14 @@ def check_history(target: Target) -> None:
     """
     head = list(islice(target.lines(), _HEAD_LINES))
     system, spec = target.spec.name, target.spec
-    _refuse(_problem_of_lines(system, _counts(head, spec, ()), spec))
+    whole = len(head) < _HEAD_LINES
+    counts = _counts(head, spec, ())
+    _refuse(_problem_of_reading(system, counts))
+    if whole:  # lines without a key can all be at the start, while a system boots
+        _refuse(_problem_of_keys(system, counts, spec))
     first = head[:_FIRST_LINES]
-    counts = _counts(first, spec, learn_templates(first, spec))
-    if counts.keyed >= _ENOUGH_LINES:
-        _refuse(_problem_of_events(system, counts))
-    if len(head) < _HEAD_LINES:
+    _refuse(_problem_of_events(system, _counts(first, spec, learn_templates(first, spec))))
+    if whole:
         counts = _counts(head, spec, learn_templates(head, spec))
         if counts.windows:  # without a window the message of the reader says more
             _refuse(_problem_of_windows(system, counts))
@@ -97,7 +99,7 @@ def problems_of_corpus(corpus: Corpus, spec: SystemSpec) -> tuple[str, ...]:
         distinct=len(corpus.signatures),
     )
     problems = (
-        _problem_of_lines(corpus.system, counts, spec),
+        _problem_of_reading(corpus.system, counts) or _problem_of_keys(corpus.system, counts, spec),
         _problem_of_events(corpus.system, counts),
         _problem_of_windows(corpus.system, counts),
     )
@@ -128,13 +130,17 @@ def problems_of_answers(metrics: TrainingMetrics) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _problem_of_lines(system: str, counts: LineCounts, spec: SystemSpec) -> str:
-    readable = counts.keyed + counts.keyless
+def _problem_of_reading(system: str, counts: LineCounts) -> str:
     if counts.unreadable > MOST_UNREADABLE * counts.lines:
         return (
             f"target {system!r} must have readable lines, got {counts.unreadable} of {counts.lines} that cannot be "
             "read: check that it is a log in UTF-8, and layout and format (spec.layout, spec.format)"
         )
+    return ""
+
+
+def _problem_of_keys(system: str, counts: LineCounts, spec: SystemSpec) -> str:
+    readable = counts.keyed + counts.keyless
     if not spec.default_keys and counts.keyed < LEAST_KEYED * readable:
         return (
             f"target {system!r} must have lines that name a key, got {counts.keyless} of {readable} readable lines "
@@ -146,7 +152,7 @@ def _problem_of_lines(system: str, counts: LineCounts, spec: SystemSpec) -> str:
 
 
 def _problem_of_events(system: str, counts: LineCounts) -> str:
-    if counts.events <= MOST_EVENTS * counts.keyed:
+    if counts.keyed < _ENOUGH_LINES or counts.events <= MOST_EVENTS * counts.keyed:
         return ""
     return (
         f"target {system!r} must have lines that repeat, got {counts.events} different events in {counts.keyed} "

@@ -11,7 +11,7 @@ from detector.model.runs import Runs
 from trainer.context import Systems
 from trainer.history import problems_of_corpus
 from trainer.labellers import LABELLERS
-from trainer.labelling.base import Answer, LabellerInputs, Question
+from trainer.labelling.base import Answer, LabellerInputs, Question, Spending
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
 from trainer.labelling.ledger import LabelLedger
@@ -31,9 +31,10 @@ class TrainingPlan:
         groups: of distinct windows that get one answer together.
         answers_to_ask: at most; groups with an equal prompt count once.
         answers_remembered: groups whose answer the ledger holds.
+        answers_shared: groups whose answer is that of another group with an equal prompt.
         estimated_tokens: of prompts and replies; 0 of a labeller that answers without an endpoint.
         estimated_cost: in the currency of the settings; None where they name no price.
-        warnings: why a run would be refused.
+        warnings: why a run would be refused, or would stop asking at a limit.
     """
 
     system: str
@@ -46,6 +47,7 @@ class TrainingPlan:
     answers_remembered: int
     estimated_tokens: int
     estimated_cost: float | None
+    answers_shared: int = 0
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,7 +79,8 @@ def plan(
         if path.is_file():
             shutil.copyfile(path, copy)
         with LabelLedger(copy) as ledger:
-            labeller = make_context(settings, systems, ledger.spent).make_labeller(1)
+            spent = ledger.spent
+            labeller = make_context(settings, systems, spent).make_labeller(1)
             collector = AnswerCollector(target, groups, _NoNeighbors(), questions, ledger, labeller)
             collector.ask(groups, 0, progress)
     to_ask = min(len(questions.open), settings.budget)
@@ -91,10 +94,23 @@ def plan(
         groups=len(groups),
         answers_to_ask=to_ask,
         answers_remembered=collector.remembered,
+        answers_shared=collector.shared,
         estimated_tokens=tokens,
         estimated_cost=money,
-        warnings=problems_of_corpus(target, systems.spec),
+        warnings=(*problems_of_corpus(target, systems.spec), *_problems_of_limits(settings, spent, tokens, money)),
     )
+
+
+def _problems_of_limits(settings: TrainerSettings, spent: Spending, tokens: int, money: float | None) -> Iterator[str]:
+    """Why labelling would stop before all is asked."""
+    limits, stops = settings.openai, "labelling would stop there: raise it, or lower budget"
+    left = max(0, limits.max_tokens_total - spent.tokens)
+    if tokens > left:
+        yield f"openai.max_tokens_total must leave about {tokens} tokens, leaves {left}; {stops}"
+    if money is not None and limits.max_cost_total is not None:
+        rest = max(0.0, limits.max_cost_total - spent.cost)
+        if money > rest:
+            yield f"openai.max_cost_total must leave about {money:.2f}, leaves {rest:.2f}; {stops}"
 
 
 def _cost(

@@ -202,6 +202,7 @@ def _learn(
         "groups": len(groups),
         "answers_asked": collector.asked,
         "answers_remembered": collector.remembered,
+        "answers_shared": collector.shared,
     }
     state = workers.learner.state()
     return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics, threshold), counts

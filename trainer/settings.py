@@ -168,14 +168,19 @@ class TrainerSettings(_Frozen):
     )
     budget: int = Field(
         default_factory=lambda data: LABELLERS[data["labeller"]].budget,
-        ge=10,
+        ge=16,  # the audit alone asks for so many
         description="answers asked for; 20000 of the heuristic, 1000 of others",
     )
     openai: OpenAISettings = OpenAISettings()
     recorded: RecordedSettings | None = None
     seed: int = Field(default=0, ge=0, lt=2**31, description="equal seeds and inputs give equal models")
     meta_steps: int = Field(default=300, ge=1, le=500, description="steps of meta-learning on the source")
-    final_steps: int = Field(default=500, ge=1, le=10_000, description="steps of the last fine-tuning on all answers")
+    final_steps: int = Field(
+        default=500,
+        ge=1,
+        le=10_000,
+        description="most steps of the last fine-tuning, and of each of the three that judge it",
+    )
     hidden: int = Field(default=64, ge=8, le=512, description="width of the small model")
     alerts_per_day: float | None = Field(
         default=None, gt=0, description="sets the threshold so that the history would have raised so many"
@@ -187,7 +192,7 @@ class TrainerSettings(_Frozen):
         default=None,
         description="GloVe text, or .npz with words and vectors; without it vectors are hashed from the words",
     )
-    labellers: int = Field(default=2, ge=1, le=64, description="labeller actors")
+    labellers: int = Field(default=2, ge=1, le=64, description="labeller actors; local workers have one labeller")
     rounds: int = Field(default=5, ge=1, le=50, description="of asking and learning")
     sample_lines: int = Field(default=250_000, ge=100, le=5_000_000, description="lines that Drain learns from")
     work_dir: Path = Field(

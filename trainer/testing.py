@@ -169,7 +169,7 @@ class ChatStub:
                     return
                 status, headers, content = reply
                 self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(content))}.items():
+                for name, value in {"content-length": str(len(content)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)

@@ -160,8 +160,8 @@ def _numbers(text: str | None) -> tuple[int, ...]:
         numbers = tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
         raise MisuseError(f"--budget must be numbers with commas, got {text!r}") from None
-    if any(number < 10 for number in numbers):  # noqa: PLR2004 - the trainer's own bound
-        raise MisuseError(f"--budget must be at least 10, got {min(numbers)}")
+    if any(number < 16 for number in numbers):  # noqa: PLR2004 - the trainer's own bound
+        raise MisuseError(f"--budget must be at least 16, got {min(numbers)}")
     return numbers
 
 

@@ -178,8 +178,17 @@ def train(
         return fail(_INTERRUPTED, FAILED)
     _show(report, _summary(report), as_json)
     if report.refused:
-        return fail(f"{'; '.join(report.refused)}; the model does not serve, --force promotes it", FAILED)
+        return fail(f"{'; '.join(report.refused)}; {_consequence(settings)}", FAILED)
     return 0
+
+
+def _consequence(settings: "TrainerSettings") -> str:
+    """What a refusal means: nothing would have been promoted where the settings do not ask for it."""
+    if not settings.publish:
+        return "the model should not serve; it was not published, as the settings say"
+    if not settings.promote:
+        return "the model should not serve; it was published without promotion, as the settings say"
+    return "the model does not serve, --force promotes it"
 
 
 def _run(
@@ -251,7 +260,8 @@ def _plan_summary(plan: "TrainingPlan") -> list[str]:
         "system": plan.system,
         "target": f"{plan.lines} lines, {plan.windows} windows ({plan.signatures} distinct), "
         f"{plan.groups} label groups",
-        "labeller": f"{plan.labeller}: {plan.answers_to_ask} answers to be asked, {plan.answers_remembered} remembered",
+        "labeller": f"{plan.labeller}: {plan.answers_to_ask} answers to be asked, {plan.answers_remembered} remembered"
+        + (f", {plan.answers_shared} shared by equal questions" if plan.answers_shared else ""),
         "tokens": f"about {plan.estimated_tokens}",
         "cost": money if plan.estimated_tokens else "nothing",
         "dry run": "nothing was asked, trained, published or written",

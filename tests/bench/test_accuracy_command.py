@@ -73,7 +73,7 @@ def test_the_result_quotes_its_command(tmp_path: Path, capsys: pytest.CaptureFix
     """The command holds every option that figures depend on, and run anew it gives the same rows."""
     tiny_folder(tmp_path / "shop")
     tiny_folder(tmp_path / "old shop", seed=9)
-    given = ["--source-dir", str(tmp_path / "old shop"), "--window-kind", "tumbling", "--budget", "10,12"]
+    given = ["--source-dir", str(tmp_path / "old shop"), "--window-kind", "tumbling", "--budget", "16,18"]
     given += ["--anomaly-share", "0.02,0.1", "--vectors", "w.txt", "--details", str(tmp_path / "curves")]
     given += ["--labeller", "recorded", "--protocol", "P5", "--seeds", "2", "--methods", "knn"]
     assert main(accuracy(tmp_path, *given)) == 0
@@ -117,7 +117,7 @@ def test_a_command_of_pairs_names_them() -> None:
         (["--pair", "hdfs:bgl", "--seeds", "0"], "--seeds must be at least 1"),
         (["--pair", "hdfs:bgl", "--methods", "magic"], "--methods must be of"),
         (["--pair", "hdfs:bgl", "--budget", "many"], "--budget must be numbers"),
-        (["--pair", "hdfs:bgl", "--budget", "5"], "--budget must be at least 10"),
+        (["--pair", "hdfs:bgl", "--budget", "5"], "--budget must be at least 16"),
     ],
 )
 def test_wrong_options_are_misuse(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:

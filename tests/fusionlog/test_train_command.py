@@ -199,6 +199,11 @@ def test_a_model_that_was_not_promoted_exits_1(
     assert "answers must be of both classes; the model does not serve" in captured.err.splitlines()[-1]
     assert run(["train", "--target", "a.log"]) == 1
     assert "version       3, not promoted\n" in capsys.readouterr().out
+    for option, words in {"--no-publish": "it was not published", "--no-promote": "without promotion"}.items():
+        assert run(["train", "--target", "a.log", "--out", "model", option]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert words in last
+        assert "--force" not in last
 
 
 def test_a_dry_run_counts_and_trains_nothing(
@@ -231,7 +236,7 @@ def test_a_dry_run_counts_and_trains_nothing(
         ([], "target must be given"),
         (
             ["--target", "a", "--budget", "1"],
-            "budget must be greater than or equal to 10, got 1 (set on the command line)",
+            "budget must be greater than or equal to 16, got 1 (set on the command line)",
         ),
         (["--target", "a", "--target-layout", "bgl"], "target.spec.layout must be one of"),
         (["--target", "a", "--workers", "dask"], "workers must be one of 'ray' or 'local', got 'dask'"),

@@ -219,8 +219,7 @@ class FakeActor:
     def __init__(self, call: Any, resumed: list[Any], ready: Any = lambda: None) -> None:
         self.call = FakeMethod(call)
         self.ready = FakeMethod(ready)
-        self.resume = self
-        self.remote = resumed.append
+        self.resume = FakeMethod(resumed.append)
 
 
 @pytest.fixture
@@ -281,6 +280,66 @@ def test_questions_of_labellers_that_keep_dying_are_asked_in_this_process() -> N
     for proxy, question in zip(proxies, QUESTIONS[:2], strict=True):
         assert [answer.group for answer in proxy.label([question])] == [question.group]
     assert spare.asked == [question.group for question in QUESTIONS[:2]]
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_a_labeller_that_gave_its_actors_up_starts_no_more() -> None:
+    """Each attempt can wait for minutes: later calls go to the spare at once, and no actor follows the last attempt."""
+    started: list[FakeActor] = []
+
+    def start() -> FakeActor:
+        started.append(FakeActor(_dies, [], _waits))
+        return started[-1]
+
+    spare = FakeLabeller()
+    proxy = ActorProxy("labeller", start, OneAtATime(spare))
+    for question in QUESTIONS[:3]:
+        proxy.label([question])
+    assert len(started) == ATTEMPTS
+    assert spare.asked == [question.group for question in QUESTIONS[:3]]
+
+
+@pytest.mark.usefixtures("_without_ray")
+def test_a_new_actor_that_cannot_resume_is_an_error() -> None:
+    """A learner that forgot its training must not go on from the start."""
+
+    def failed(*_: Any) -> Any:
+        raise ray.exceptions.RayTaskError("resume", "a traceback", ValueError("no such weight"))
+
+    calls: Iterator[Any] = iter([lambda *_: ("changed", "snapshot"), _dies, lambda *_: ("forgot", None)])
+
+    def call(*arguments: Any) -> Any:
+        return next(calls)(*arguments)
+
+    actor = FakeActor(call, [])
+    actor.resume = FakeMethod(failed)
+    proxy = ActorProxy("learner", lambda: actor)
+    assert proxy.fine_tune() == "changed"
+    with pytest.raises(ray.exceptions.RayTaskError, match="a traceback"):
+        proxy.logits()
+
+
+@pytest.fixture
+def unplaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray that is there, whose actors cannot be made, and whose end fails."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ray.exceptions.RaySystemError("the object store is full")
+
+    def broken() -> None:
+        raise RuntimeError("the raylet is gone")
+
+    monkeypatch.setattr("trainer.workers.ray_actors._start_ray", lambda *_: True)
+    monkeypatch.setattr("trainer.workers.ray_actors._proxies", fail)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", broken)
+
+
+@pytest.mark.usefixtures("unplaced")
+def test_an_error_of_ray_at_the_start_gives_way_to_local_workers(context: TrainingContext) -> None:
+    """Whatever Ray raises there, and although its end fails, too, the fallback learns what came first."""
+    with pytest.raises(WorkersError, match=r"Ray must start the actors, got RaySystemError: .*object store is full"):
+        ray_workers(context)
 
 
 @pytest.mark.usefixtures("_without_ray")

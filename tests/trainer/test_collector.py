@@ -1,4 +1,5 @@
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from trainer.data.signatures import LabelGroup
 from trainer.labelling.base import Answer, Question
 from trainer.labelling.collector import AnswerCollector
 from trainer.labelling.grouping import label_groups
-from trainer.labelling.ledger import LabelLedger
+from trainer.labelling.ledger import Entry, LabelLedger
 from trainer.labelling.retrieval import Match
 from trainer.progress import Progress
 from trainer.testing import FakeLabeller, corpus, history
@@ -84,7 +85,7 @@ def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger: Lab
     collector = _collector(groups, ledger, labeller)
     answers = collector.ask(groups, 0, Progress())
     assert len(labeller.asked) == collector.asked == len(ledger) < len(groups)
-    assert collector.asked + collector.remembered == len(groups)
+    assert (collector.remembered, collector.shared) == (0, len(groups) - collector.asked)
     assert [answer.group for answer in answers] == [group.id for group in groups]
     assert all(answer.label != "abstain" for answer in answers)
 
@@ -92,6 +93,25 @@ def test_groups_with_the_same_prompt_are_asked_once_and_all_answered(ledger: Lab
     again = _collector(groups, ledger, labeller)
     assert again.ask(groups, 0, Progress()) == answers
     assert labeller.asked == []
+    assert (again.remembered, again.shared) == (len(groups), 0)
+
+
+def test_a_revoked_answer_is_asked_for_anew(tmp_path: Path) -> None:
+    """An older answer about another window of the group does not take the place of one that was taken back."""
+    groups = label_groups(TARGET, len(TARGET.signatures) // 2)
+    group = next(group for group in groups if len(group.members) > 1)
+    path, labeller = tmp_path / "revoked.jsonl", OneByOne()
+    windows = [TARGET.signatures[index].runs for index in group.members[:2]]
+    front, other = (labeller.prompt_hash(Question("", 1, (runs,), (1,), {})) for runs in windows)
+    with LabelLedger(path) as ledger:
+        ledger.append(Entry(Answer("g", "normal", 0.9, labeller="fake", prompt_hash=key), 0) for key in (front, other))
+    with path.open("a") as file:
+        file.write(json.dumps({"revoked": front}) + "\n")
+    for asked in ([group.id], []):
+        labeller = OneByOne()
+        with LabelLedger(path) as ledger:
+            _collector(groups, ledger, labeller).ask([group], 0, Progress())
+        assert labeller.asked == asked
 
 
 def test_the_answer_about_one_window_is_that_of_its_group_when_counts_change(ledger: LabelLedger) -> None:

@@ -129,6 +129,20 @@ def test_the_whole_corpus_is_held_to_the_same_limits() -> None:
     assert "got 25000 of 25210 readable lines that name no key" in problems_of_corpus(found, stream.spec)[0]
 
 
+def test_a_short_history_is_held_to_the_same_limit_on_events_before_and_after() -> None:
+    """Few lines can all differ: neither the check of the file nor that of the corpus refuses them for it."""
+    stream = target(random_words(400), window=COUNT)
+    check_history(stream)
+    check_corpus(build_corpus(stream.lines(), stream.spec, TemplateMatcher(())), stream.spec)
+
+
+def test_a_long_start_without_keys_is_no_reason_to_refuse_what_follows() -> None:
+    """The first lines say nothing of the share of keys where they are not all; the whole corpus is judged by it."""
+    stream = target(b"driver loaded\n" * 10_000 + varied(40), key_pattern=r"order=(\w+)")
+    check_history(stream)
+    check_corpus(build_corpus(stream.lines(), stream.spec, TemplateMatcher(())), stream.spec)
+
+
 def test_a_tiny_system_of_orders_passes(tmp_path: Path) -> None:
     """The history that the other tests train on."""
     stream = open_target(tiny_settings(tmp_path))

@@ -92,9 +92,45 @@ def test_an_endpoint_that_never_answers_ends_the_labelling(play: Play, words: st
         sent.append(number)
         return play(number, body)
 
-    with pytest.raises(LabellerError, match=rf"openai\.base_url must name an endpoint that answers, got {words}"):
-        _ask(counted, [_question(f"g{n}") for n in range(50)], timeout_seconds=0.2)
+    with ChatStub(counted) as stub:
+        labeller = _labeller(base_url=stub.url, timeout_seconds=0.2)
+        questions = [_question(f"g{n}") for n in range(50)]
+        if words != "status 500":  # what calls may have cost comes first
+            assert any(answer.tokens for answer in labeller.label(questions))
+        with pytest.raises(LabellerError, match=rf"openai\.base_url must name an endpoint that answers, got {words}"):
+            labeller.label(questions)
     assert len(sent) == POLICY.silent_prompts * POLICY.attempts
+
+
+@pytest.mark.parametrize(
+    "bad", [60.0, (200, JSON, GOOD_BODY[:60]), (200, {**JSON, "content-length": "999"}, GOOD_BODY)]
+)
+def test_a_call_that_the_endpoint_may_charge_for_counts(bad: Reply | float) -> None:
+    """A reply that is late, cut or lost is served all the same: its prompt and longest reply count for the limits."""
+    prices = {"price_per_million_input_tokens": 1.0, "price_per_million_output_tokens": 1_000.0}
+    answers, requests = _ask(
+        lambda number, _: completion(GOOD_ANSWER) if number in (1, 3) else bad,
+        [_question(f"g{n}") for n in range(9)],
+        timeout_seconds=0.3,
+        concurrency=1,
+        max_tokens_total=2_000,
+        **prices,
+    )
+    assert [answer.label for answer in answers[:3]] == ["anomalous", "anomalous", "abstain"]
+    assert answers[0].tokens == 100
+    assert answers[1].tokens > 100 + 400
+    assert answers[1].cost > 400 * 1_000.0 / 1e6
+    assert answers[2].tokens > 400
+    assert answers[2].reason == answers[-1].reason == "tokens of labelling spent, see openai.max_tokens_total"
+    assert sum(answer.tokens for answer in answers) >= 2_000
+    assert len(requests) <= 6
+
+
+@pytest.mark.parametrize("failed", [refusal(429, {"retry-after": "0"}), refusal(500)])
+def test_a_call_that_is_refused_costs_nothing(failed: Reply) -> None:
+    """The endpoint says that it did not answer, so nothing is charged."""
+    (answer,), _ = _ask(lambda number, _: failed if number == 1 else completion(GOOD_ANSWER))
+    assert answer.tokens == 100
 
 
 def test_a_refused_connection_ends_the_labelling() -> None:

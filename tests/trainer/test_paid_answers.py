@@ -10,6 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.trainer.tiny_run import in_process, tiny_settings
+from trainer.errors import LabellerError
+from trainer.labelling.ledger import LabelLedger
 from trainer.recipe import train
 from trainer.report import TrainingReport
 from trainer.settings import OpenAISettings, TrainerSettings
@@ -148,6 +150,22 @@ def test_a_second_run_has_the_rest_of_the_tokens(runs: Runs) -> None:
     assert [entry["tokens"] for entry in logs if entry["event"] == "labeller.nothing_left"] == [2_600]
     _, asked = runs.train(runs.settings(max_tokens_total=2_800))
     assert len(asked) == 2
+
+
+def test_what_an_endpoint_that_never_answers_may_charge_is_in_the_ledger(runs: Runs) -> None:
+    """Cut replies cost as much as whole ones, so runs that fail by them cannot pass the limit, either."""
+    cut = completion("x")
+    runs.play = lambda _: (cut[0], cut[1], cut[2][:60])
+    sent = []
+    for _ in range(2):
+        before = len(runs.stub.requests)
+        with pytest.raises(LabellerError, match=r"must answer at least once|must name an endpoint that answers"):
+            runs.train(runs.settings(max_tokens_total=3_000))
+        sent.append(len(runs.stub.requests) - before)
+    assert sent[0] in range(2, 7)
+    assert sent[1] == 0
+    with LabelLedger(runs.folder / "work" / "labels.jsonl") as ledger:
+        assert ledger.spent.tokens >= 3_000
 
 
 def test_a_second_run_has_the_rest_of_the_money(runs: Runs) -> None:

@@ -6,6 +6,8 @@ from typing import Never
 import pytest
 
 from tests.trainer.tiny_run import in_process, tiny_settings
+from trainer.labelling.base import Answer
+from trainer.labelling.ledger import Entry, LabelLedger
 from trainer.plan import plan
 from trainer.progress import ProgressRecord, Stage
 from trainer.recipe import train
@@ -66,9 +68,24 @@ def test_tokens_are_those_of_the_prompts_and_prices_are_the_settings(tmp_path: P
     assert priced.estimated_cost == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_estimate_beyond_what_the_limits_leave_is_a_warning(tmp_path: Path) -> None:
+    """Tokens and money that earlier runs have spent count; with enough left there is none."""
+    prices = {"price_per_million_input_tokens": 1_000.0, "max_tokens_total": 2_000, "max_cost_total": 1.0}
+    settings = tiny_settings(tmp_path, labeller="openai", openai={**OPENAI, **prices})
+    ledger = settings.work_dir / "labels.jsonl"
+    with LabelLedger(ledger) as held:
+        held.append([Entry(Answer("g", "abstain", 0.0, labeller="x", tokens=500, cost=0.75), 0)])
+    tokens, money = plan(settings).warnings
+    assert "openai.max_tokens_total must leave about" in tokens
+    assert "leaves 1500;" in tokens
+    assert "openai.max_cost_total must leave about" in money
+    assert "leaves 0.25;" in money
+    assert plan(tiny_settings(tmp_path, labeller="openai", openai=OPENAI)).warnings == ()
+
+
 def test_no_more_is_asked_than_the_budget(tmp_path: Path) -> None:
     """Where even the coarsest groups are too many, the budget bounds answers and tokens."""
-    settings = tiny_settings(tmp_path, labeller="openai", openai=OPENAI, budget=10)
+    settings = tiny_settings(tmp_path, labeller="openai", openai=OPENAI, budget=16)
     whole = plan(settings)
     part = plan(settings.model_copy(update={"budget": 5}))  # below the least budget, since the system is tiny
     assert whole.groups == part.groups == whole.answers_to_ask == 9

@@ -46,7 +46,7 @@ def test_a_partial_system_keeps_the_name_of_its_path() -> None:
     [
         ({}, "target must be given, got nothing"),
         ({"target": {"path": "a"}, "bugdet": 3}, "bugdet must be a known key"),
-        ({"target": {"path": "a"}, "budget": 1}, "budget must be greater than or equal to 10, got 1"),
+        ({"target": {"path": "a"}, "budget": 15}, "budget must be greater than or equal to 16, got 15"),
         ({"target": {"path": "kafka://"}}, "target.path must be a file or kafka://<topic>"),
         ({"target": {"path": "a", "from": "offset:1"}}, "target.from must be left out unless path is kafka://<topic>"),
         ({"target": {"path": "kafka://a", "to": "soon"}}, "target.to must be an ISO time"),

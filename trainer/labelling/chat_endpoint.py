@@ -18,14 +18,15 @@ import structlog
 from trainer.errors import LabellerError
 from trainer.labelling.base import Spending
 from trainer.labelling.prompt import INSTRUCTIONS, SCHEMA
+from trainer.labelling.prompt_cost import price, prompt_tokens, reply_tokens
 from trainer.settings import OpenAISettings
 
 Mode = Literal["json_schema", "json_object", "text"]
 
 _MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
 _ANSWER_TOKENS = 400
-_CHARACTERS_PER_TOKEN = 4
-_MILLION = 1_000_000
+_SENT = frozenset({"ReadTimeout", "ReadError", "RemoteProtocolError"})
+"""Errors of the client's HTTP library after the request was sent; by name, since the library is the client's choice."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ class ChatEndpoint:
             max_retries=0,
         )
 
-    async def ask(self, client: openai.AsyncOpenAI, prompt: str) -> tuple[str, Spending]:
-        """Text of one reply, and what it took; failed calls are repeated.
+    async def ask(self, client: openai.AsyncOpenAI, prompt: str, pay: Callable[[Spending], None]) -> str:
+        """Text of one reply; failed calls are repeated. `pay` gets what each call took, also where there is no reply.
 
         Raises:
             SpentError: no reply, and why.
@@ -126,7 +127,7 @@ class ChatEndpoint:
                 body = await asyncio.wait_for(
                     self._send(client, prompt, mode), min(seconds, self._settings.timeout_seconds)
                 )
-                reply = self._read(body, prompt)
+                content, used = self._read(body, prompt)
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as refused:
                 raise LabellerError(
                     f"openai.base_url, api_key and model must be right, got {refused.status_code} from "
@@ -140,12 +141,15 @@ class ChatEndpoint:
             except (openai.APIError, _UnreadableError, TimeoutError) as failed:
                 self.answers |= isinstance(failed, openai.RateLimitError)  # which only a live endpoint sends
                 error, attempt = failed, attempt + 1
+                if _may_be_served(failed):
+                    self._take(self._most(prompt), pay)
                 if attempt < self._policy.attempts:
                     await self._pause(failed, attempt)
             else:
                 self.answers, self._silent = True, 0
                 self._keep_mode(mode)
-                return reply
+                self._take(used, pay)
+                return content
         raise self._no_answer(error) from error
 
     def _no_answer(self, error: Exception) -> LabellerError | SpentError:
@@ -182,21 +186,24 @@ class ChatEndpoint:
             content = reply.choices[0].message.content or ""
         except (ValueError, IndexError, RecursionError) as error:
             raise _UnreadableError from error
-        used = self._used(reply.usage if isinstance(reply.usage, dict) else {}, prompt, content)
-        self._spent += used
-        return content, used
+        return content, self._used(reply.usage if isinstance(reply.usage, dict) else {}, prompt, content)
 
     def _used(self, usage: dict[str, Any], prompt: str, content: str) -> Spending:
         """Tokens by the endpoint's count, or by length where it has none; what is not input costs as output."""
-        sent = _count(usage, "prompt_tokens") or (len(INSTRUCTIONS) + len(prompt)) // _CHARACTERS_PER_TOKEN
-        received = _count(usage, "completion_tokens") or len(content) // _CHARACTERS_PER_TOKEN
+        sent = _count(usage, "prompt_tokens") or prompt_tokens(prompt)
+        received = _count(usage, "completion_tokens") or reply_tokens(content)
         tokens = _count(usage, "total_tokens") or sent + received
         sent = min(sent, tokens)
-        settings = self._settings
-        cost = (
-            sent * settings.price_per_million_input_tokens + (tokens - sent) * settings.price_per_million_output_tokens
-        )
-        return Spending(tokens, round(cost / _MILLION, 9))
+        return Spending(tokens, round(price(self._settings, sent, tokens - sent), 9))
+
+    def _most(self, prompt: str) -> Spending:
+        """What a call without a readable reply may have taken: the prompt, and the longest reply that was asked for."""
+        sent = prompt_tokens(prompt)
+        return Spending(sent + _ANSWER_TOKENS, round(price(self._settings, sent, _ANSWER_TOKENS), 9))
+
+    def _take(self, used: Spending, pay: Callable[[Spending], None]) -> None:
+        self._spent += used
+        pay(used)
 
     def _keep_mode(self, mode: Mode) -> None:
         """Ask for less structure from now on, once that got an answer where more was refused.
@@ -251,6 +258,13 @@ class ChatEndpoint:
 def _count(usage: dict[str, Any], name: str) -> int:
     value = usage.get(name)
     return value if isinstance(value, int) and value > 0 else 0
+
+
+def _may_be_served(error: Exception) -> bool:
+    """Whether a failed call has reached the endpoint, which then may have answered and charges for it."""
+    if isinstance(error, openai.APIConnectionError):  # a time-out of the client is one, too
+        return type(error.__cause__).__name__ in _SENT
+    return isinstance(error, _UnreadableError | TimeoutError)
 
 
 def _words(error: Exception) -> str:

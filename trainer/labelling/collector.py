@@ -29,6 +29,12 @@ class AnswerCollector:
         labellers: answer what the ledger does not hold.
         ledger: answers of earlier runs; new answers are written to it before they are used.
         labeller: one of the labellers, for its name and its prompt hashes.
+
+    Attributes:
+        answers: by group.
+        asked: questions that were sent.
+        remembered: groups whose answer the ledger held before the run.
+        shared: groups with the prompt of another group of the run, whose answer they got.
     """
 
     def __init__(
@@ -47,6 +53,8 @@ class AnswerCollector:
         self.answers: dict[str, Answer] = {}
         self.asked = 0
         self.remembered = 0
+        self.shared = 0
+        self._new: set[str] = set()  # prompts that this run has asked
 
     @property
     def labeller(self) -> str:
@@ -63,13 +71,17 @@ class AnswerCollector:
         open_questions: dict[str, Question] = {}
         for question in questions:
             key = key_of[question.group]
-            answer = self._ledger.find(self.labeller, key) or self._of_other_member(self._group[question.group])
+            answer = self._ledger.find(self.labeller, key)
+            if answer is None and not self._ledger.was_revoked(key):  # else it is asked anew
+                answer = self._of_other_member(self._group[question.group])
             if answer is not None:
                 found[key] = answer
             else:
                 open_questions.setdefault(key, question)
         open_questions = {key: question for key, question in open_questions.items() if key not in found}
-        self.remembered += len(questions) - len(open_questions)
+        self._new.update(open_questions)
+        self.remembered += sum(key not in self._new for key in key_of.values())
+        self.shared += sum(key in self._new for key in key_of.values()) - len(open_questions)
         progress.advance(len(questions) - len(open_questions))
         for raw in self._labellers.label(list(open_questions.values())) if open_questions else ():
             # Rounded like the ledger, so that a resumed run learns from exactly the same numbers.

@@ -46,6 +46,7 @@ class LabelLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._answers: dict[tuple[str, str], Answer] = {}  # by labeller and prompt hash
+        self._revoked: set[str] = set()
         self._spent = Spending()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
@@ -76,6 +77,10 @@ class LabelLedger:
     def find(self, labeller: str, prompt_hash: str) -> Answer | None:
         """The answer of `labeller` to this question, if there is one that was not revoked."""
         return self._answers.get((labeller, prompt_hash))
+
+    def was_revoked(self, prompt_hash: str) -> bool:
+        """Whether an answer to this question was taken back, also where there is a newer one."""
+        return prompt_hash in self._revoked
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write answers, and unreadable replies that took tokens; they are on disk when this returns."""
@@ -118,6 +123,7 @@ class LabelLedger:
         try:
             record = json.loads(line)
             if "revoked" in record:
+                self._revoked.add(record["revoked"])
                 for key in [key for key in self._answers if key[1] == record["revoked"]]:
                     del self._answers[key]
             elif "group" in record:

@@ -7,7 +7,7 @@ endpoint that answers nothing or refuses key or model ends the run, after the an
 import asyncio
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -45,21 +45,21 @@ class OpenAILabeller:
         limit = _left(settings, spent)
         share = Spending(limit.tokens // labellers, limit.cost / labellers)
         self._endpoint = ChatEndpoint(settings, self._concurrency, share, policy or RetryPolicy())
-        self._answered = False
+        self._paid = False
         self._log = structlog.get_logger(__name__)
 
     def label(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer per question; without a reply that can be read it is an abstention without a prompt hash.
 
         Raises:
-            LabellerError: the endpoint refuses the key or the model, or does not answer at all. If there are answers
-                already, they are returned first, since they are paid for, and the next call raises.
+            LabellerError: the endpoint refuses the key or the model, or does not answer at all. If calls may have been
+                paid for already, what there is of answers is returned first, and the next call raises.
         """
         if self._endpoint.failure is not None:
             raise self._endpoint.failure
         answers = asyncio.run(self._label(questions))
-        self._answered |= any(answer.tokens for answer in answers)
-        if self._endpoint.failure is not None and not self._answered:
+        self._paid |= any(answer.tokens for answer in answers)
+        if self._endpoint.failure is not None and not self._paid:
             raise self._endpoint.failure
         return answers
 
@@ -84,13 +84,19 @@ class OpenAILabeller:
             return first + [task.result() for task in rest]
 
     async def _answer(self, client: openai.AsyncOpenAI, question: Question) -> Answer:
+        calls: list[Spending] = []
+        answer = await self._reading(client, question, calls.append)
+        # Calls that failed after the endpoint had the prompt count, too: it may charge for them.
+        used = sum(calls, NOTHING)
+        return replace(answer, tokens=used.tokens, cost=used.cost)
+
+    async def _reading(self, client: openai.AsyncOpenAI, question: Question, pay: Callable[[Spending], None]) -> Answer:
+        """The answer without what it took, which `pay` gets call by call."""
         prompt, names = user_prompt(question, self._profile), event_names(question.runs[0])
         answer = Answer(question.group, "abstain", 0.0, labeller=self.name)
         try:
             for _ in range(_READINGS):
-                content, used = await self._endpoint.ask(client, prompt)
-                answer = replace(answer, tokens=answer.tokens + used.tokens, cost=answer.cost + used.cost)
-                read = read_answer(content, names)
+                read = read_answer(await self._endpoint.ask(client, prompt, pay), names)
                 if read is not None:
                     label, confidence, evidence, reason = read
                     return replace(

@@ -1,4 +1,4 @@
-"""The workers that the settings ask for, and local ones where Ray cannot be used: no run fails for lack of Ray."""
+"""The workers that the settings ask for, and local ones where Ray does not start; later its failures end the run."""
 
 import time
 from collections.abc import Callable

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import ray
 import structlog
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from trainer.context import TrainingContext
 from trainer.errors import TrainerError, WorkersError
@@ -83,6 +83,7 @@ class ActorProxy:
         self._placed = False
         self._snapshot: Any = None
         self._closed = False
+        self._gave_up = False
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_"):
@@ -90,11 +91,12 @@ class ActorProxy:
         return partial(self._call, method)
 
     def wait_until_placed(self, seconds: float = PLACE_SECONDS) -> None:
-        """Return when the process of the actor runs.
+        """Return when the process of the actor runs, and has the state of the one before it.
 
         Raises:
             GetTimeoutError: it does not within `seconds`.
             RayActorError: it died.
+            RayTaskError: it could not take the state.
         """
         if self._placed:
             return
@@ -102,9 +104,9 @@ class ActorProxy:
             ray.get(self._actor.ready.remote(), timeout=max(0.0, seconds))
         except GetTimeoutError as error:
             raise GetTimeoutError(f"the {self._name} actor found no free CPU in time") from error
-        self._placed = True
         if self._snapshot is not None:
-            self._actor.resume.remote(self._snapshot)
+            _result(self._actor.resume.remote(self._snapshot))
+        self._placed = True
 
     def end(self, close: bool = False) -> None:
         """Kill the actor, after `close` where the role holds something; calls under way fail."""
@@ -119,6 +121,8 @@ class ActorProxy:
         ray.kill(self._actor)
 
     def _call(self, method: str, *arguments: Any) -> Any:
+        if self._gave_up:
+            return getattr(self._fallback, method)(*arguments)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self.wait_until_placed()
@@ -130,10 +134,12 @@ class ActorProxy:
                         f"the {self._name} actor died {attempt} times, last: {reason}; are memory and CPUs enough?"
                     ) from error
                 structlog.get_logger(__name__).warning("actor.died", actor=self._name, attempt=attempt, error=reason)
-                self._actor, self._placed = self._start(), False
+                if attempt < ATTEMPTS:
+                    self._actor, self._placed = self._start(), False
             else:
                 self._snapshot = snapshot if snapshot is not None else self._snapshot
                 return result
+        self._gave_up = True  # each further call would wait as long again
         return getattr(self._fallback, method)(*arguments)
 
 
@@ -159,8 +165,13 @@ def ray_workers(context: TrainingContext, address: str | None = None) -> Workers
         fitting = context.labellers if started and address is None else _fitting_labellers(context.labellers)
         proxies += _proxies(replace(context, labellers=fitting))
         _wait_until_placed(proxies)
-    except BaseException:
-        close()
+    except BaseException as error:
+        try:
+            close()
+        except Exception as second:  # noqa: BLE001 - the first error says why
+            structlog.get_logger(__name__).warning("workers.not_closed", error=str(second)[:200])
+        if isinstance(error, RayError):
+            raise WorkersError(f"Ray must start the actors, got {type(error).__name__}: {error}") from error
         raise
     similarity, learner, *labellers = proxies
     shortage = (
