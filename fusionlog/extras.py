@@ -7,7 +7,7 @@ from fusionlog.errors import MissingExtra
 
 MODULES = {
     "agent": ("aiohttp", "aiokafka", "faust", "prometheus_client"),
-    "trainer": ("gensim", "milvus_lite", "openai", "pymilvus", "ray"),
+    "trainer": ("gensim", "milvus_lite", "openai", "pymilvus", "ray", "scipy"),
 }
 """Extra → the modules that its packages in pyproject.toml bring; a test compares the two."""
 
