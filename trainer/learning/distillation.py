@@ -125,8 +125,11 @@ class Distillation:
             self._round(number, batch)
         weigh_answers(self._labels, self._regression)
         out_of_fold = self._cross_fit(source_model)
-        self._train("final", np.zeros(len(self._labels.groups), np.bool_), self._settings.final_steps)
-        return self._finish(readiness, out_of_fold)
+        loss = self._train("final", np.zeros(len(self._labels.groups), np.bool_), self._settings.final_steps)
+        finished = self._finish(readiness, out_of_fold)
+        guard = round(finished.metrics.guard.value, 4)
+        self._log.info("model.fine_tuned", step="final", loss=round(loss, 4), guard=guard, rolled_back=False)
+        return finished
 
     def _audit(self) -> Share:
         """Ask about a sample spread over similarity and frequency; the readiness of the source-only model."""
@@ -249,7 +252,6 @@ class Distillation:
             rolled_back=self._rolled_back,
             labels_from_source_model=self._from_source_model,
         )
-        self._log.info("model.cross_fitted", guard=round(metrics.guard.value, 4), answers=metrics.guard.count)
         return Distilled(count_path, self._regression.events, calibration, logits, metrics)
 
     def _neighbors_agree(self) -> float:

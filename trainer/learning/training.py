@@ -131,15 +131,15 @@ class Learner:
         """A copy of the model's weights."""
         return {name: tensor.detach().numpy().astype(np.float32) for name, tensor in self.model.state_dict().items()}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Mapping[str, Floats32 | Floats]) -> None:
         """Return to weights of `state`."""
         self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
 
-    def snapshot(self) -> tuple[State, int]:
-        """Weights and number of fine-tunings, for a learner that replaces this one."""
-        return self.state(), self._calls
+    def snapshot(self) -> tuple[Mapping[str, Floats], int]:
+        """Weights to the last digit and number of fine-tunings, for a learner that replaces this one."""
+        return {name: tensor.detach().numpy().copy() for name, tensor in self.model.state_dict().items()}, self._calls
 
-    def resume(self, snapshot: tuple[State, int]) -> None:
+    def resume(self, snapshot: tuple[Mapping[str, Floats], int]) -> None:
         """Continue where the learner of a snapshot was."""
         state, self._calls = snapshot
         self.restore(state)
