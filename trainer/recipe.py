@@ -34,6 +34,7 @@ from trainer.labelling.source_prior import source_prior
 from trainer.learning.calibration import threshold_for
 from trainer.learning.distillation import Distillation, DistillationSettings, Distilled
 from trainer.learning.encoding import make_embedder
+from trainer.learning.evaluation import alert_rate
 from trainer.learning.meta_learning import MetaSettings
 from trainer.learning.word_vectors import load_word_vectors
 from trainer.progress import Progress, ProgressRecord
@@ -184,12 +185,12 @@ def _learn(
     ).run()
     _check_answered(collector)
 
-    threshold, alerts = _alerts(settings, target, distilled)
+    threshold, rate = _threshold(settings, target, distilled)
     metrics = replace(
         distilled.metrics,
         meta_domain_accuracy=meta.domain_accuracy,
-        alert_rate=alerts / target.windows,
-        alerts_per_day=alerts / target.days if target.days else None,
+        alert_rate=rate,
+        alerts_per_day=rate * target.windows / target.days if target.days else None,
     )
     counts = {
         "source_lines": source.lines,
@@ -208,16 +209,18 @@ def _learn(
     return TrainedModel(state, distilled, similarities, routing, collector.labeller, metrics, threshold), counts
 
 
-def _alerts(settings: TrainerSettings, target: Corpus, distilled: Distilled) -> tuple[float, float]:
-    """The threshold, and the alerts that the history would have raised with it."""
+def _threshold(settings: TrainerSettings, target: Corpus, distilled: Distilled) -> tuple[float, float]:
+    """The threshold, and the share of the history's windows that it would have alerted on."""
+    if settings.alerts_per_day is not None:
+        wanted = settings.alerts_per_day * target.days
+    elif settings.alerts_per_1000_windows is not None:
+        wanted = settings.alerts_per_1000_windows * target.windows / 1000
+    else:
+        return _THRESHOLD, distilled.metrics.alert_rate
     probabilities = distilled.calibration.probabilities(distilled.logits)
     windows = np.array([signature.windows for signature in target.signatures], np.float64)
-    threshold = _THRESHOLD
-    if settings.alerts_per_day is not None:
-        threshold = threshold_for(probabilities, windows, settings.alerts_per_day * target.days)
-    elif settings.alerts_per_1000_windows is not None:
-        threshold = threshold_for(probabilities, windows, settings.alerts_per_1000_windows * target.windows / 1000)
-    return threshold, float(windows[probabilities >= threshold].sum())
+    threshold = threshold_for(probabilities, windows, wanted)
+    return threshold, alert_rate(probabilities, windows, threshold)
 
 
 def _check_times(settings: TrainerSettings, target: Corpus) -> None:

@@ -5,7 +5,7 @@ from typing import Never
 
 import pytest
 
-from tests.trainer.tiny_run import in_process, tiny_settings
+from tests.trainer.tiny_run import in_process, keep_ten_windows, tiny_settings
 from trainer.labelling.base import Answer
 from trainer.labelling.ledger import Entry, LabelLedger
 from trainer.plan import plan
@@ -96,9 +96,7 @@ def test_no_more_is_asked_than_the_budget(tmp_path: Path) -> None:
 def test_a_history_that_would_be_refused_is_counted_with_a_warning(tmp_path: Path) -> None:
     """The plan says what the run would say, and goes on."""
     settings = tiny_settings(tmp_path)
-    path = tmp_path / "target.jsonl"
-    keys = [f'order=o{number}"' for number in range(10)]
-    path.write_text("".join(line for line in path.open() if any(key in line for key in keys)))
+    keep_ten_windows(tmp_path / "target.jsonl")
     records: list[ProgressRecord] = []
     found = plan(settings, records.append)
     assert found.windows == 10

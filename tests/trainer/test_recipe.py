@@ -12,7 +12,7 @@ from detector.artifact.export import read_manifest, unpack
 from detector.artifact.folder import read_folder
 from detector.artifact.tensors import MANIFEST
 from detector.model.scoring import Scorer
-from tests.trainer.tiny_run import in_process, tiny_settings
+from tests.trainer.tiny_run import in_process, keep_ten_windows, tiny_settings
 from trainer.context import TrainingContext
 from trainer.errors import LabellerError, SourceError, TrainerError
 from trainer.labelling.base import Answer, Question
@@ -253,9 +253,7 @@ def test_force_does_not_override_promote(tmp_path: Path, promoted: list[bool]) -
 def test_ten_windows_are_refused_before_anything_is_read_or_started(tmp_path: Path) -> None:
     """Neither source nor workers are touched, and nothing is written; forced, the run gets its model."""
     settings = tiny_settings(tmp_path)
-    path = tmp_path / "target.jsonl"
-    keys = [f'order=o{number}"' for number in range(10)]
-    path.write_text("".join(line for line in path.open() if any(key in line for key in keys)))
+    keep_ten_windows(tmp_path / "target.jsonl")
     records: list[ProgressRecord] = []
     with pytest.raises(SourceError, match=r"at least 16 distinct windows, got \d+ in 10 windows.*--force"):
         train(settings, records.append, make_workers=_no_workers)

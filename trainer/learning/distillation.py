@@ -125,7 +125,7 @@ class Distillation:
             self._round(number, batch)
         weigh_answers(self._labels, self._regression)
         out_of_fold = self._cross_fit(source_model)
-        loss = self._train("final", np.zeros(len(self._labels.groups), np.bool_), self._settings.final_steps)
+        loss = self._train("final", None, self._settings.final_steps)
         finished = self._finish(readiness, out_of_fold)
         guard = round(finished.metrics.guard.value, 4)
         self._log.info("model.fine_tuned", step="final", loss=round(loss, 4), guard=guard, rolled_back=False)
@@ -211,9 +211,9 @@ class Distillation:
             "model.fine_tuned", step=name, loss=round(loss, 4), guard=round(after, 4), rolled_back=rolled_back
         )
 
-    def _train(self, name: str, without: npt.NDArray[np.bool_], steps: int) -> float:
+    def _train(self, name: str, without: npt.NDArray[np.bool_] | None, steps: int) -> float:
         """Train at most `steps` batches on all labels but those of the groups left out [g]; the loss at the end."""
-        if not self._labels.has_both_classes(~without):
+        if not self._labels.has_both_classes(None if without is None else ~without):
             self._log.warning("distillation.one_class", step=name, answers=int(self._labels.answered.sum()))
         self._progress.stage(f"fine-tune {name}", None)
         return self._learner.fine_tune(*self._labels.training(without), steps, self._settings.mixture)
@@ -234,8 +234,7 @@ class Distillation:
 
     def _finish(self, readiness: Share, out_of_fold: Floats) -> Distilled:
         labels = self._labels
-        nobody = np.zeros(len(labels.groups), np.bool_)
-        count_path = self._regression.fit(*labels.training(without=nobody))
+        count_path = self._regression.fit(*labels.training())
         logits = joined(self._learner.logits(), self._regression.logits(count_path))
         calibration = calibrated(labels, out_of_fold, logits)
         given = [answer.label for answer in self._collector.answers.values()]

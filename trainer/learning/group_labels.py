@@ -14,7 +14,6 @@ Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 _HELD_OUT_DIVISOR = 10
-_FOLDS = 3
 
 
 class GroupLabels:
@@ -34,7 +33,7 @@ class GroupLabels:
         answered: [g] whether the label is a labeller's answer, not the small model's own.
     """
 
-    folds = _FOLDS
+    folds = 3
 
     def __init__(self, corpus: Corpus, groups: Sequence[LabelGroup]) -> None:
         self.groups = list(groups)
@@ -47,7 +46,7 @@ class GroupLabels:
             self.group_of[list(group.members)] = number
         place = np.array([int(group.id, 16) for group in self.groups], np.uint64)
         self.held_out = place % _HELD_OUT_DIVISOR == 0
-        self.fold = (place // _HELD_OUT_DIVISOR % _FOLDS).astype(np.int64)
+        self.fold = (place // _HELD_OUT_DIVISOR % self.folds).astype(np.int64)
         self.label = np.full(count, np.nan)
         self.confidence = np.zeros(count)
         self.weight = np.zeros(count)
@@ -71,7 +70,8 @@ class GroupLabels:
         used = self.weight > 0.0 if among is None else (self.weight > 0.0) & among
         return bool((self.label[used] == 1.0).any() and (self.label[used] == 0.0).any())
 
-    def training(self, without: Bools) -> tuple[Floats, Floats]:
+    def training(self, without: Bools | None = None) -> tuple[Floats, Floats]:
         """Labels and weights [n] of signatures for training, of weight 0 in the groups left out [g]."""
-        weight = np.where(np.isnan(self.label) | without, 0.0, self.weight)[self.group_of]
+        unused = np.isnan(self.label) if without is None else np.isnan(self.label) | without
+        weight = np.where(unused, 0.0, self.weight)[self.group_of]
         return np.nan_to_num(self.label)[self.group_of], weight * np.sqrt(self.windows)
